@@ -1,0 +1,222 @@
+"""Django settings. What differs between machines comes from the environment; `manage.py` fills it on one machine."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from glob import glob
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from celery.schedules import schedule
+from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+from psycopg.conninfo import conninfo_to_dict
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+PICKUP_HOME = Path(os.environ.get("PICKUP_HOME", BASE_DIR / ".local")).resolve()
+TESTING = "pytest" in sys.modules
+
+
+def read_secrets() -> dict[str, Any]:
+    """Keys that must never be in the database: see `pickup.config.launcher` for how the file is made."""
+    path = Path(os.environ.get("PICKUP_SECRETS_FILE", PICKUP_HOME / "secrets.json"))
+    try:
+        secrets: dict[str, Any] = json.loads(path.read_text())
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"no secrets at {path}: run any command through manage.py once, or set PICKUP_SECRETS_FILE"
+        ) from error
+    return secrets
+
+
+def library_of(package: str, pattern: str) -> str | None:
+    """GDAL and GEOS come inside wheels, so that no system package is needed; their file names carry a hash."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    site = Path(spec.submodule_search_locations[0]).parent
+    found = sorted(glob(str(site / f"{package}.libs" / pattern)) + glob(str(site / package / ".dylibs" / pattern)))
+    return found[0] if found else None
+
+
+def database_from(url: str) -> dict[str, Any]:
+    """A libpq URL as Django's dictionary; libpq itself does the parsing, unix sockets and options included."""
+    parts = conninfo_to_dict(url)
+    known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    options: dict[str, Any] = {name: value for name, value in parts.items() if name not in known}
+    options["options"] = (
+        "-c lock_timeout=3s -c statement_timeout=10s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+    )
+    if not TESTING:
+        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10, "max_lifetime": 600}
+    return {
+        "ENGINE": "django.contrib.gis.db.backends.postgis",
+        **{known[name]: str(value) for name, value in parts.items() if name in known},
+        "OPTIONS": options,
+        "ATOMIC_REQUESTS": False,
+        "CONN_HEALTH_CHECKS": False,
+        "TEST": {"TEMPLATE": "template1"},
+    }
+
+
+SECRETS = read_secrets()
+SECRET_KEY = SECRETS["django_secret_key"]
+DEBUG = os.environ.get("PICKUP_DEBUG") == "1"
+ALLOWED_HOSTS = os.environ.get("PICKUP_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+BASE_URL = os.environ.get("PICKUP_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+
+GDAL_LIBRARY_PATH = library_of("pyogrio", "libgdal*")
+GEOS_LIBRARY_PATH = library_of("shapely", "libgeos_c*")
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.gis",
+    "django.contrib.postgres",
+    "csp",
+    "network",
+    "pickup.config.apps.PickupConfig",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+]
+ROOT_URLCONF = "pickup.config.urls"
+WSGI_APPLICATION = "pickup.config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES = {"default": database_from(os.environ.get("DATABASE_URL", "postgresql:///pickup"))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "network.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
+
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", _("简体中文")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "network" / "locale", BASE_DIR / "pickup" / "locale"]
+TIME_ZONE = os.environ.get("PICKUP_TIME_ZONE", "Asia/Shanghai")
+USE_TZ = True
+
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+
+# One bundle of settings for a public server behind TLS; on 127.0.0.1 there is no TLS to insist on.
+SECURE = BASE_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = SECURE
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
+SESSION_COOKIE_HTTPONLY = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF, NONCE],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+SILENCED_SYSTEM_CHECKS: list[str] = []
+if not SECURE:
+    # `check --deploy` asks for TLS; `up` on 127.0.0.1 has none. With PICKUP_BASE_URL=https://… nothing is silenced.
+    SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"]
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "redis://localhost:6379/0")
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 600,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "retry_on_timeout": True,
+}
+# A sweep that finds nothing is one index scan, so it may run often; `expires` keeps a stopped worker from
+# finding hours of them when it comes back.
+CELERY_BEAT_SCHEDULE = {
+    name: {
+        "task": f"pickup.tasks.{name}",
+        "schedule": schedule(run_every=seconds),
+        "options": {"expires": max(seconds, 30)},
+    }
+    for name, seconds in {
+        "assign_waiting": 10,
+        "send_notices": 10,
+        "expire_held_parcels": 60,
+        "remind_recipients": 300,
+    }.items()
+}
+
+# The network's own settings.
+COUNTRY = os.environ.get("PICKUP_COUNTRY", "CN")  # phone numbers without a country code are read as this country's
+NOTICES_FILE = os.environ.get("NOTICES_FILE", "")  # notices are appended here as JSON lines instead of being sent
+MAX_ACCURACY_M = 5_000.0  # a location less certain than this never chooses a point (R2); see docs/decisions
+
+
+def hide_links(record: logging.LogRecord) -> bool:
+    """Whoever reads a log must not learn the address of a recipient's page."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(re.sub(r"/t/[^\s?]+", "/t/…", arg) if isinstance(arg, str) else arg for arg in record.args)
+    return True
+
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"links": {"()": "django.utils.log.CallbackFilter", "callback": hide_links}},
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["links"]}},
+    "root": {"handlers": ["console"], "level": os.environ.get("PICKUP_LOG_LEVEL", "INFO")},
+}
