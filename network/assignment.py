@@ -1,0 +1,244 @@
+"""Which service point serves an address: the nearest available one by metres on the ellipsoid (R3).
+
+What is known of load is handed in, because parcels live in another package.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+
+from django.db import connection
+from django.db.models import Max
+from django.utils.timezone import localtime
+from opening_hours import OpeningHours, validate
+
+from network.models import Region, ServicePoint
+
+PROMISED_DAYS = 3  # a point that stays shut longer than this cannot keep the promise made to the recipient
+FIRST_LOOK = 16
+LAST_LOOK = 256  # so that a city without any room costs a bounded look and not the whole network
+KEPT = 24  # of the losers' reasons, the nearest ones
+METRES_PER_DEGREE = 110_574.0  # of latitude at the equator, where a degree is shortest (WGS 84)
+
+
+class Lost(StrEnum):
+    """Why a candidate was not chosen. They are tried in this order."""
+
+    BEYOND_REACH = "beyond_reach"
+    PAUSED = "paused"
+    SHUT = "shut"
+    TOO_LARGE = "too_large"
+    OTHER_NETWORK = "other_network"
+    FULL = "full"
+    FARTHER = "farther"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """An address that needs a point, for `parcels` pieces of at most `size`. `chain` is deepest first."""
+
+    key: int
+    lat: float
+    lon: float
+    size: int
+    parcels: int
+    chain: Sequence[int]
+    wanted_point: int | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    point_id: int
+    distance_m: float
+    degrees: float
+    reach_m: int
+    largest_size: int
+    capacity: int
+    region_ids: Sequence[int]
+    paused: bool
+    shut: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`tried` lists `(point id, metres, reason it lost by)`, nearest first; the chosen one's reason is empty."""
+
+    point_id: int | None
+    distance_m: float
+    tried: list[tuple[int, float, str]]
+
+
+HeldAt = Callable[[Iterable[int]], Mapping[int, int]]
+
+CANDIDATES = """
+    SELECT d.key, p.id, ST_Distance(p.location::geography, d.place::geography),
+           p.location <-> d.place, p.reach_m, p.largest_size,
+           p.capacity, p.region_ids, p.opening_hours,
+           EXISTS (SELECT FROM network_pause s WHERE s.service_point_id = p.id AND s.period @> %s)
+    FROM (SELECT key, wanted, ST_SetSRID(ST_MakePoint(lon, lat), 4326) AS place
+          FROM unnest(%s::bigint[], %s::float8[], %s::float8[], %s::bigint[]) AS u(key, lon, lat, wanted)) d
+    CROSS JOIN LATERAL (
+        {lateral}
+    ) p
+    ORDER BY 1, 3, 2
+"""
+NEAREST = CANDIDATES.format(
+    lateral="""SELECT * FROM network_servicepoint c WHERE c.status = 'active'
+               ORDER BY c.location <-> d.place LIMIT %s"""
+)
+WANTED = CANDIDATES.format(
+    lateral="SELECT * FROM network_servicepoint c WHERE c.status = 'active' AND c.id = d.wanted LIMIT %s"
+)
+
+
+def candidates(demands: Sequence[Demand], *, at: datetime, look: int = FIRST_LOOK) -> dict[int, list[Candidate]]:
+    """Return for each demand its nearest active points by true metres, or the one that was asked for."""
+    found: dict[int, list[Candidate]] = {demand.key: [] for demand in demands}
+    for statement, group in (
+        (NEAREST, [demand for demand in demands if demand.wanted_point is None]),
+        (WANTED, [demand for demand in demands if demand.wanted_point is not None]),
+    ):
+        if not group:
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute(
+                statement,
+                [
+                    at,
+                    [demand.key for demand in group],
+                    [demand.lon for demand in group],
+                    [demand.lat for demand in group],
+                    [demand.wanted_point for demand in group],
+                    look,
+                ],
+            )
+            for key, point_id, metres, degrees, reach_m, size, capacity, region_ids, hours, paused in cursor:
+                shut = is_shut(hours, at)
+                found[key].append(
+                    Candidate(point_id, metres, degrees, reach_m, size, capacity, region_ids, paused, shut)
+                )
+    return found
+
+
+def is_shut(hours: str, at: datetime) -> bool:
+    """Whether a shop with these opening hours (OpenStreetMap syntax) never opens within the promised days."""
+    local = localtime(at)
+    return bool(hours) and _is_shut(hours, local.replace(minute=0, second=0, microsecond=0, tzinfo=None))
+
+
+@lru_cache(maxsize=50_000)
+def _is_shut(hours: str, hour: datetime) -> bool:
+    if not validate(hours):
+        return False  # forms refuse such hours; if some came past them, nobody knows that the shop is shut
+    parsed = OpeningHours(hours)
+    if parsed.is_open(hour):
+        return False
+    opens = parsed.next_change(hour)
+    return opens is None or opens > hour + timedelta(days=PROMISED_DAYS)
+
+
+def networks(chains: Iterable[Sequence[int]]) -> dict[int, int]:
+    """Return for each region that restricts who serves it the region within which its points must lie."""
+    ids = {region for chain in chains for region in chain}
+    restricted = Region.objects.filter(id__in=ids, network_level__isnull=False)
+    levels = dict(restricted.values_list("id", "network_level"))
+    if not levels:
+        return {}
+    level_of = dict(Region.objects.filter(id__in=ids).values_list("id", "level"))
+    within: dict[int, int] = {}
+    for chain in chains:
+        for region in chain:
+            if region in levels:
+                within[region] = next((up for up in chain if level_of[up] == levels[region]), region)
+    return within
+
+
+def choose(
+    demand: Demand, ordered: Sequence[Candidate], *, free: Mapping[int, int], within: Mapping[int, int]
+) -> Choice:
+    """Take the nearest candidate that nothing speaks against, and note what every other one lost by."""
+    chosen: Candidate | None = None
+    tried: list[tuple[int, float, str]] = []
+    for candidate in ordered:
+        reason = lost_by(demand, candidate, free=free, within=within)
+        if not reason and chosen is not None:
+            reason = Lost.FARTHER
+        if not reason:
+            chosen = candidate
+        tried.append((candidate.point_id, round(candidate.distance_m, 1), str(reason)))
+    kept = tried[:KEPT] + [one for one in tried[KEPT:] if not one[2]]
+    if chosen is None:
+        return Choice(None, 0.0, kept)
+    return Choice(chosen.point_id, chosen.distance_m, kept)
+
+
+def lost_by(demand: Demand, candidate: Candidate, *, free: Mapping[int, int], within: Mapping[int, int]) -> str:
+    if candidate.distance_m > candidate.reach_m and demand.wanted_point is None:
+        return Lost.BEYOND_REACH
+    if candidate.paused:
+        return Lost.PAUSED
+    if candidate.shut:
+        return Lost.SHUT
+    if candidate.largest_size < demand.size:
+        return Lost.TOO_LARGE
+    network = next((within[region] for region in demand.chain if region in within), None)
+    if network is not None and network not in candidate.region_ids:
+        return Lost.OTHER_NETWORK
+    if free.get(candidate.point_id, 0) < demand.parcels:
+        return Lost.FULL
+    return ""
+
+
+def assign(demands: Sequence[Demand], *, at: datetime, held_at: HeldAt, look: int = FIRST_LOOK) -> dict[int, Choice]:
+    """Choose a point for each demand, in the order given, never more parcels than a point has room for.
+
+    It looks at more candidates until no unseen point could be nearer than the chosen one, so the choice is exact; it
+    stops where no point reaches, and at the latest after the nearest 256 active points.
+    """
+    choices: dict[int, Choice] = {}
+    open_demands = list(demands)
+    farthest_reach_m = ServicePoint.objects.aggregate(most=Max("reach_m"))["most"] or 0
+    within = networks([demand.chain for demand in demands])
+    taken: dict[int, int] = defaultdict(int)
+    while open_demands:
+        lists = candidates(open_demands, at=at, look=look)
+        free = room(lists, held_at=held_at, taken=taken)
+        unsure: list[Demand] = []
+        for demand in open_demands:
+            choice = choose(demand, lists[demand.key], free=free, within=within)
+            seen_m = _surely_seen_m(demand, lists[demand.key], look)
+            needed_m = choice.distance_m if choice.point_id is not None else farthest_reach_m
+            if seen_m < needed_m and look < LAST_LOOK:
+                unsure.append(demand)
+                continue
+            choices[demand.key] = choice
+            if choice.point_id is not None:
+                free[choice.point_id] -= demand.parcels
+                taken[choice.point_id] += demand.parcels
+        open_demands, look = unsure, look * 4
+    return choices
+
+
+def room(lists: Mapping[int, Sequence[Candidate]], *, held_at: HeldAt, taken: Mapping[int, int]) -> dict[int, int]:
+    """Return how many more parcels each candidate point can take."""
+    capacity = {candidate.point_id: candidate.capacity for ordered in lists.values() for candidate in ordered}
+    held = held_at(sorted(capacity))
+    return {point: most - held.get(point, 0) - taken.get(point, 0) for point, most in capacity.items()}
+
+
+def _surely_seen_m(demand: Demand, ordered: Sequence[Candidate], look: int) -> float:
+    """Return the metres within which every active point is surely among the candidates.
+
+    The index orders by degrees. A point that was not returned is at least as many degrees away as the farthest one
+    that was, and a degree is nowhere shorter than one of longitude at the latitude nearest to a pole in question.
+    """
+    if len(ordered) < look or demand.wanted_point is not None:
+        return math.inf
+    degrees = max(candidate.degrees for candidate in ordered)
+    return degrees * METRES_PER_DEGREE * math.cos(math.radians(min(90.0, abs(demand.lat) + degrees)))

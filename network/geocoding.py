@@ -1,0 +1,252 @@
+"""Where an address lies: the sources in their order, checked against each other, doubt named and never guessed (R2).
+
+A source is anything that turns queries into places. Given coordinates come first, then the sources of `SOURCES`
+(network geocoders plug in there), and last the offline gazetteer, which needs nothing but the region tree. Whatever
+found the place, the names in the text are compared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Protocol
+
+from django.db import connection
+
+from network import regions
+from network.datum import Datum, to_wgs84
+from network.gazetteer import Gazetteer, Match, Reason, known_aliases
+from network.gazetteer import Place as NamedPlace
+from network.models import Level, Region, RegionAlias
+
+LEAST_ACCURACY_M = 10.0  # of a handset outdoors; a merchant's digits may promise more than anybody measured
+BORDER_M = 200.0  # official boundary sets differ by about 100 m at the median (PARTS, "geopy and China")
+
+
+class Review(StrEnum):
+    """Why a person must look."""
+
+    NULL_ISLAND = "null_island"
+    OUTSIDE_REGIONS = "outside_regions"
+    TEXT_LOCATION_DIFFER = "text_location_differ"
+    NO_REGION_NAMED = "no_region_named"
+    AMBIGUOUS_NAME = "ambiguous_name"
+    NAMES_CONFLICT = "names_conflict"
+    UNSURE_NAME = "unsure_name"
+    DISTRICT_NOT_NAMED = "district_not_named"
+
+
+@dataclass(frozen=True)
+class Query:
+    """An address as it was written; `lat` and `lon` as given, in `datum`."""
+
+    text: str
+    city: str = ""
+    lat: float | None = None
+    lon: float | None = None
+    datum: str = Datum.WGS84
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one source says: degrees in WGS 84, and how far it may be off in metres."""
+
+    lat: float
+    lon: float
+    accuracy_m: float
+    source: str
+
+
+class SourceDown(Exception):
+    """A geocoder did not answer. It must never read as "no such address"; the next source is asked."""
+
+
+class Source(Protocol):
+    """One geocoder. An outage raises SourceDown; None means that it does not know the address."""
+
+    def find(self, query: Query) -> Found | None: ...
+
+
+SOURCES: list[Source] = []
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an address lies. `region_ids` is the chain, deepest first; `review` is empty when it is certain.
+
+    `named` tells that the text itself names the region, however coarse the location is.
+    """
+
+    lat: float | None = None
+    lon: float | None = None
+    region_ids: Sequence[int] = ()
+    source: str = ""
+    accuracy_m: float | None = None
+    review: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
+    named: bool = False
+
+
+def locate(queries: Sequence[Query], *, at: datetime) -> list[Place]:
+    """Locate many addresses at once: the names in Python, the polygons set by set in SQL."""
+    gazetteer, divided = _read_tree(_version())
+    matches = [gazetteer.find(query.text, query.city) for query in queries]
+    found = [_given(query) or _asked(query) for query in queries]
+    covering = iter(regions.covering([(place.lat, place.lon) for place in found if place], at=at))
+    covered = [next(covering) if place else None for place in found]
+    named = [match.place_id if match.reason is None else None for match in matches]
+    hinted = [match.place_id for match in matches]
+    chains = regions.chain_ids({region for region in (*covered, *hinted) if region is not None})
+    inside = regions.inside({region for region in named if region is not None}, at=at)
+    agree = _agreement(found, covered, named, chains, inside, at)
+    return [
+        _place(match, place, region, chains, inside, divided) if fits else _differing(match, place, region, chains)
+        for match, place, region, fits in zip(matches, found, covered, agree, strict=True)
+    ]
+
+
+def _given(query: Query) -> Found | None:
+    """Coordinates as the merchant sent them; how far they may be off is told by how many digits they have."""
+    if query.lat is None or query.lon is None:
+        return None
+    lat, lon = to_wgs84(query.lat, query.lon, Datum(query.datum))
+    digits = max(_decimals(query.lat), _decimals(query.lon))
+    half_a_digit_m = 0.5 * 10.0**-digits * 111_320 * 2**0.5
+    return Found(lat, lon, max(LEAST_ACCURACY_M, round(half_a_digit_m, 1)), "given")
+
+
+def _decimals(degrees: float) -> int:
+    _, _, digits = f"{degrees:.7f}".rstrip("0").partition(".")
+    return len(digits)
+
+
+def _asked(query: Query) -> Found | None:
+    for source in SOURCES:
+        with suppress(SourceDown):
+            found = source.find(query)
+            if found is not None:
+                return found
+    return None
+
+
+def _agreement(
+    found: Sequence[Found | None],
+    covered: Sequence[int | None],
+    named: Sequence[int | None],
+    chains: Mapping[int, Sequence[int]],
+    inside: Mapping[int, regions.Inside],
+    at: datetime,
+) -> list[bool]:
+    """Return for each address whether its text and its location do not speak against each other.
+
+    They agree when the location lies in the named region, or so near to it that its accuracy does not tell; where
+    the named region has no boundary of its own, its parent's must do.
+    """
+    agree = [
+        place is None
+        or region is None
+        or name is None
+        or name in chains[region]
+        or (name not in inside and region in chains[name])
+        for place, region, name in zip(found, covered, named, strict=True)
+    ]
+    doubtful = [number for number, fits in enumerate(agree) if not fits]
+    asked = []
+    for number in doubtful:
+        place, name = found[number], named[number]
+        assert place is not None, "only a place can differ"
+        assert name is not None, "from a name"
+        asked.append((name, place.lat, place.lon, max(place.accuracy_m, BORDER_M)))
+    for number, near in zip(doubtful, regions.within_m(asked, at=at), strict=True):
+        agree[number] = near
+    return agree
+
+
+def _place(
+    match: Match,
+    found: Found | None,
+    region: int | None,
+    chains: Mapping[int, Sequence[int]],
+    inside: Mapping[int, regions.Inside],
+    divided: frozenset[int],
+) -> Place:
+    if found is None:
+        return _named_only(match, chains, inside, divided)
+    if abs(found.lat) < 0.01 and abs(found.lon) < 0.01:
+        return Place(source=found.source, accuracy_m=found.accuracy_m, review=Review.NULL_ISLAND)
+    if region is None:
+        return Place(found.lat, found.lon, (), found.source, found.accuracy_m, Review.OUTSIDE_REGIONS)
+    name = match.place_id if match.reason is None else None
+    # Near a border the words of the address tell more than coordinates that may be off by more than the distance.
+    chain = chains[region] if name is None or name in chains[region] else chains[name]
+    review = str(match.reason) if match.reason == Reason.NAMES_CONFLICT else ""
+    told = name is not None and name not in divided
+    return Place(found.lat, found.lon, chain, found.source, found.accuracy_m, review, _detail(match), told)
+
+
+def _named_only(
+    match: Match,
+    chains: Mapping[int, Sequence[int]],
+    inside: Mapping[int, regions.Inside],
+    divided: frozenset[int],
+) -> Place:
+    chain = chains[match.place_id] if match.place_id is not None else ()
+    if match.reason is not None or match.place_id is None:
+        # What all candidates have in common is certain; which of them it is, a person must say.
+        return Place(None, None, chain, "gazetteer", None, str(match.reason), _detail(match))
+    here = inside.get(match.place_id)
+    if here is None:  # a macro-region has no polygon of its own
+        return Place(None, None, chain, "gazetteer", None, Review.DISTRICT_NOT_NAMED)
+    review = Review.DISTRICT_NOT_NAMED if match.place_id in divided else ""
+    return Place(here.lat, here.lon, chain, "gazetteer", here.radius_m, review, _detail(match), not review)
+
+
+def _differing(match: Match, found: Found | None, region: int | None, chains: Mapping[int, Sequence[int]]) -> Place:
+    assert found is not None, "without a location nothing differs"
+    assert region is not None, "nor without a region there"
+    detail = {"named": match.place_id, "covered": region}
+    return Place(
+        found.lat,
+        found.lon,
+        chains[region],
+        found.source,
+        found.accuracy_m,
+        Review.TEXT_LOCATION_DIFFER,
+        detail,
+    )
+
+
+def _detail(match: Match) -> dict[str, Any]:
+    return {"candidates": list(match.candidates)} if match.reason is not None and match.candidates else {}
+
+
+def _version() -> str:
+    """Changes whenever a name or a place in the tree does, so that processes that run for weeks read it again."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT concat((SELECT md5(string_agg(concat_ws('|', id, code, name, level, parent_id), ',' ORDER BY id))
+                              FROM network_region),
+                             (SELECT md5(string_agg(concat_ws('|', region_id, name), ',' ORDER BY id))
+                              FROM network_regionalias))"""
+        )
+        version: str = cursor.fetchone()[0]
+    return version
+
+
+@lru_cache(maxsize=1)
+def _read_tree(version: str) -> tuple[Gazetteer, frozenset[int]]:
+    """Return the names of the tree, and the regions with districts: naming one of them is too coarse to assign by."""
+    aliases: dict[int, list[str]] = {}
+    for region_id, name in RegionAlias.objects.values_list("region_id", "name"):
+        aliases.setdefault(region_id, []).append(name)
+    for code, names in known_aliases().items():
+        for region_id in Region.objects.filter(code=code).values_list("id", flat=True):
+            aliases.setdefault(region_id, []).extend(names)
+    rows = list(Region.objects.values_list("id", "code", "name", "level", "parent_id"))
+    gazetteer = Gazetteer(NamedPlace(*row, aliases=tuple(aliases.get(row[0], ()))) for row in rows)
+    divided = frozenset(parent for *_, level, parent in rows if parent and level <= Level.DISTRICT)
+    return gazetteer, divided

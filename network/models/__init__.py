@@ -1,0 +1,25 @@
+from network.models.addresses import Address
+from network.models.agents import Agent, Appointment
+from network.models.points import Device, Membership, Pause, ServicePoint, Size
+from network.models.regions import Boundary, BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
+from network.models.users import E164, SignInAttempt, User
+
+__all__ = [
+    "E164",
+    "Address",
+    "Agent",
+    "Appointment",
+    "Boundary",
+    "BoundaryOverlap",
+    "BoundarySet",
+    "Device",
+    "Level",
+    "Membership",
+    "Pause",
+    "Region",
+    "RegionAlias",
+    "ServicePoint",
+    "SignInAttempt",
+    "Size",
+    "User",
+]

@@ -1,0 +1,163 @@
+"""Service points: shops that hold parcels, the people in them, their devices and their pauses."""
+
+from __future__ import annotations
+
+import opening_hours
+from django.conf import settings
+from django.contrib.gis.db import models
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
+from django.contrib.postgres.indexes import GistIndex
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from network.models.regions import Region
+
+
+def validate_opening_hours(text: str) -> None:
+    if not opening_hours.validate(text):
+        raise ValidationError(_("not opening hours in OpenStreetMap syntax, such as Mo-Fr 09:00-21:00"))
+
+
+class Size(models.IntegerChoices):
+    """Size classes of parcels, in the trade's usual three (FACTS: locker classes A, B, C)."""
+
+    SMALL = 1, "S"
+    MEDIUM = 2, "M"
+    LARGE = 3, "L"
+
+
+class ServicePoint(models.Model):
+    """A shop. It has no price, deposit or joining fee (R9); what it earns is in the ledger."""
+
+    class Status(models.TextChoices):
+        PROPOSED = "proposed", _("proposed")
+        ACTIVE = "active", _("active")
+        SUSPENDED = "suspended", _("suspended")
+        CLOSED = "closed", _("closed")
+
+    ref = models.CharField(_("reference"), max_length=64, unique=True)
+    name = models.CharField(_("name"), max_length=200)
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.ACTIVE)
+    location = models.PointField(_("location, WGS 84"), srid=4326, spatial_index=False)
+    region = models.ForeignKey(Region, models.PROTECT, null=True, blank=True, related_name="+")
+    region_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
+    city = models.CharField(_("city"), max_length=100, blank=True)
+    address = models.CharField(_("address"), max_length=300, blank=True)
+    phone = models.CharField(_("phone"), max_length=32, blank=True)
+    capacity = models.IntegerField(_("capacity, parcels"), default=200)
+    reach_m = models.IntegerField(_("reach, m"), default=10_000)
+    largest_size = models.SmallIntegerField(_("largest size"), choices=Size.choices, default=Size.LARGE)
+    opening_hours = models.CharField(
+        _("opening hours"),
+        max_length=500,
+        blank=True,
+        help_text=_("OpenStreetMap syntax; empty: every day"),
+        validators=[validate_opening_hours],
+    )
+
+    class Meta:
+        verbose_name = _("service point")
+        verbose_name_plural = _("service points")
+        indexes = [
+            # Only the points that may be chosen, so that closed ones never slow the nearest-neighbour search.
+            GistIndex(name="point_active_location", fields=["location"], condition=Q(status="active")),
+            models.Index(name="point_region", fields=["region"]),
+        ]
+        constraints = [
+            models.CheckConstraint(name="point_capacity_not_negative", condition=Q(capacity__gte=0)),
+            models.CheckConstraint(name="point_reach_positive", condition=Q(reach_m__gt=0, reach_m__lte=200_000)),
+            models.CheckConstraint(name="point_size_known", condition=Q(largest_size__in=Size.values)),
+            models.CheckConstraint(
+                name="point_status_known",
+                condition=Q(status__in=["proposed", "active", "suspended", "closed"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.ref}"
+
+
+class Membership(models.Model):
+    """Who may work at a service point, and as what."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner", _("owner")
+        CLERK = "clerk", _("clerk")
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="memberships", verbose_name=_("person")
+    )
+    service_point = models.ForeignKey(
+        ServicePoint, models.PROTECT, related_name="memberships", verbose_name=_("service point")
+    )
+    role = models.CharField(_("role"), max_length=10, choices=Role.choices)
+    since = models.DateTimeField(_("since"), auto_now_add=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("member of a service point")
+        verbose_name_plural = _("members of service points")
+        constraints = [
+            models.UniqueConstraint(
+                name="membership_once_at_a_time",
+                fields=["user", "service_point"],
+                condition=Q(ended_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.role} {self.service_point_id}"
+
+
+class Pause(models.Model):
+    """The shop takes no new parcels for a while; it reopens by itself when the period ends."""
+
+    class Reason(models.TextChoices):
+        FULL = "full", _("full")
+        VACATION = "vacation", _("vacation")
+        CLOSING = "closing", _("closing")
+        TECHNICAL = "technical", _("technical")
+
+    service_point = models.ForeignKey(
+        ServicePoint, models.PROTECT, related_name="pauses", verbose_name=_("service point")
+    )
+    reason = models.CharField(_("reason"), max_length=10, choices=Reason.choices)
+    period = DateTimeRangeField(_("period"))
+
+    class Meta:
+        verbose_name = _("pause of a service point")
+        verbose_name_plural = _("pauses of service points")
+        constraints = [
+            ExclusionConstraint(
+                name="pause_one_at_a_time",
+                expressions=[("service_point", RangeOperators.EQUAL), ("period", RangeOperators.OVERLAPS)],
+            ),
+            models.CheckConstraint(name="pause_not_empty", condition=Q(period__isempty=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_point_id} {self.reason}"
+
+
+class Device(models.Model):
+    """What scans at a service point: a paired scanner with its own key, or a browser somebody signed in with.
+
+    Only the SHA-256 of the key is stored; a browser has none, its session is its key.
+    """
+
+    service_point = models.ForeignKey(
+        ServicePoint, models.PROTECT, related_name="devices", verbose_name=_("service point")
+    )
+    name = models.CharField(_("name"), max_length=100)
+    key_hash = models.BinaryField(_("hash of the key"), max_length=32, null=True, unique=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("device")
+        verbose_name_plural = _("devices")
+
+    def __str__(self) -> str:
+        return self.name

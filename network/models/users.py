@@ -1,0 +1,73 @@
+"""People who sign in. One phone number is one account."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+E164 = r"^\+[1-9][0-9]{6,14}$"
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, phone: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(phone=phone, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, phone: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(phone, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person: admin (`is_staff`), member of service points, or agent; one may be all of them."""
+
+    phone = models.CharField(_("phone"), max_length=16, unique=True, help_text="E.164, +8613800138000")
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    is_staff = models.BooleanField(_("admin"), default=False)
+    is_active = models.BooleanField(_("active"), default=True)
+    joined_at = models.DateTimeField(_("joined"), auto_now_add=True)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "phone"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+
+    class Meta:
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
+        constraints = [models.CheckConstraint(name="user_phone_e164", condition=Q(phone__regex=E164))]
+
+    def __str__(self) -> str:
+        return self.name or f"…{self.phone[-4:]}"
+
+    def get_short_name(self) -> str:
+        return str(self)
+
+
+class SignInAttempt(models.Model):
+    """A wrong password, or one not yet found right. Here and not in a cache, so that a restart forgives nothing.
+
+    Rows are deleted when they no longer count; see `network.access`. `phone_hash` is keyed: it tells equal numbers
+    and is read back by nobody. `address` is an IPv4 address or an IPv6 network of 64 bits.
+    """
+
+    phone_hash = models.BinaryField(_("keyed hash of the phone"), max_length=16, editable=False)
+    address = models.CharField(_("network address"), max_length=64, blank=True)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("attempt to sign in")
+        verbose_name_plural = _("attempts to sign in")
+        indexes = [
+            models.Index(name="sign_in_phone", fields=["phone_hash", "at"]),
+            models.Index(name="sign_in_address", fields=["address", "at"]),
+            models.Index(name="sign_in_at", fields=["at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M}"
