@@ -1,0 +1,459 @@
+"""The administration of orders, parcels and money. History is shown and never edited; parcels move by the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+
+from network.admin import (
+    REFUSALS,
+    LastingAdmin,
+    ReadOnlyAdmin,
+    RevocableAdmin,
+    may_change,
+    region_names,
+)
+from network.models import ServicePoint
+from pickup import ledger, orders, tasks
+from pickup.models import (
+    Account,
+    Arrival,
+    Assignment,
+    Handover,
+    Merchant,
+    MerchantKey,
+    Notice,
+    Order,
+    Parcel,
+    PickupCode,
+    Posting,
+    Recipient,
+    Scan,
+    Settlement,
+    Statement,
+    StatementLine,
+    Tariff,
+    WrongCodeDay,
+)
+
+REFUSALS |= {
+    "has paid fees": _("This tariff has paid fees: its amounts and beginning are frozen. Add a new one from a date."),
+    "begin in the past": _("A tariff cannot begin in the past: pickups were paid by another one since then."),
+    "tariff_amounts_not_negative": _("Amounts are not negative."),
+    "tariff_ceilings_grow_with_the_region": _("The ceiling of a larger region is not below that of a smaller one."),
+    "tariff_hold_days": _("Storage is between 1 and 60 days."),
+    "tariff_payable_after": _("Fees become payable after 0 to 2,160 hours."),
+    "tariff_currency": _("A currency has three capital letters, like CNY."),
+    "merchant_hold_days": _("Storage is between 1 and 60 days."),
+}
+
+REASONS = {
+    "null_island": _("coordinates 0/0"),
+    "outside_regions": _("outside every region"),
+    "text_location_differ": _("text and location differ"),
+    "no_region_named": _("no region named"),
+    "ambiguous_name": _("ambiguous name"),
+    "names_conflict": _("names contradict each other"),
+    "unsure_name": _("unsure name"),
+    "district_not_named": _("district not named"),
+    "low_accuracy": _("low accuracy"),
+    "consent_missing": _("consent missing"),
+    "merchant_policy": _("the merchant wants a review"),
+    "requested_point_unavailable": _("requested point not available"),
+    "no_point_available": _("no point available"),
+}
+LOST_BY = {
+    "": _("chosen"),
+    "beyond_reach": _("beyond its reach"),
+    "paused": _("paused"),
+    "shut": _("shut too long"),
+    "too_large": _("parcel too large"),
+    "other_network": _("serves another network"),
+    "full": _("full"),
+    "farther": _("farther"),
+}
+NOT_RELEASED = {
+    "not_in_review": _("Not in review: %(order)s"),
+    "not_located": _("Nobody knows yet where its address lies: %(order)s"),
+}
+OUTSIDE = _("This place lies in no region.")
+
+
+def candidates_shown(candidates: list[Any]) -> str:
+    """Why this shop: each candidate with its metres and what it lost by."""
+    names = {point.pk: str(point) for point in ServicePoint.objects.filter(pk__in=[row[0] for row in candidates])}
+    rows = [(names.get(pk, "?"), f"{metres:,.0f} m", LOST_BY.get(reason, reason)) for pk, metres, reason in candidates]
+    return format_html("<ol>{}</ol>", format_html_join("", "<li>{} · {} · {}</li>", rows)) if rows else "–"
+
+
+def amount(field: str, title: Any, currency: Callable[[Any], str]) -> Any:
+    """A column with an amount as people write it."""
+
+    @admin.display(description=title, ordering=field)
+    def column(model_admin: Any, row: Any) -> str:
+        return f"{ledger.written(getattr(row, field), currency(row))} {currency(row)}"
+
+    return column
+
+
+def owner(account: Account) -> str:
+    payee = account.service_point or account.agent
+    return f"{account.get_kind_display()} {payee}" if payee else str(account.get_kind_display())
+
+
+@admin.register(Merchant)
+class MerchantAdmin(LastingAdmin):
+    list_display = ["name", "review_first", "consent_required", "hold_days"]
+    search_fields = ["name"]
+    ordering = ["name"]
+
+
+@admin.register(MerchantKey)
+class MerchantKeyAdmin(RevocableAdmin):
+    list_display = ["merchant", "created_at", "revoked_at"]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["merchant"]
+    search_fields = ["merchant__name"]
+    ordering = ["-id"]
+
+
+class ReasonFilter(admin.SimpleListFilter):
+    title = _("reason for review")
+    parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(REASONS.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        return queryset.filter(review_reason=self.value()) if self.value() else queryset
+
+
+class PlaceForm(forms.Form):
+    lat = forms.FloatField(label=_("latitude, WGS 84"), min_value=-90, max_value=90)
+    lon = forms.FloatField(label=_("longitude, WGS 84"), min_value=-180, max_value=180)
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnlyAdmin):
+    list_display = ["reference", "merchant", "status", "reason", "placed_at"]
+    list_filter = ["status", ReasonFilter, "merchant"]
+    list_select_related = ["merchant"]
+    search_fields = ["=reference", "=parcels__barcode"]
+    ordering = ["-id"]
+    actions = ["go_on"]
+    fields = [
+        *("reference", "merchant", "status", "reason", "doubt", "place", "recipient_shown", "parcels_shown"),
+        *("requested_point", "consent_at", "consent_by", "placed_at", "assigned_at"),
+    ]
+    readonly_fields = ["reason", "doubt", "place", "recipient_shown", "parcels_shown"]
+
+    def has_go_on_permission(self, request: HttpRequest) -> bool:
+        return may_change(request, self)
+
+    @admin.action(description=_("Go on with the chosen orders"), permissions=["go_on"])
+    def go_on(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
+        released = 0
+        for order in queryset:
+            try:
+                orders.release(order)
+            except orders.Refused as refused:
+                messages.warning(request, NOT_RELEASED[refused.code] % {"order": order})
+            else:
+                self.log_change(request, order, "released from review")
+                released += 1
+        if released:
+            tasks.ring(tasks.assign_waiting)
+            messages.success(request, _("Go on: %(count)d") % {"count": released})
+
+    @admin.display(description=_("reason for review"), ordering="review_reason")
+    def reason(self, order: Order) -> str:
+        return str(REASONS.get(order.review_reason, order.review_reason or "–"))
+
+    @admin.display(description=_("details for review"))
+    def doubt(self, order: Order) -> str:
+        detail = order.review_detail
+        candidates = detail.get("candidates") or []
+        if candidates and isinstance(candidates[0], list):
+            return candidates_shown(candidates)
+        if candidates:
+            return region_names(candidates).replace(" < ", "; ")
+        named, covered = detail.get("named"), detail.get("covered")
+        if named and covered:
+            regions_of = {"named": region_names([named]), "covered": region_names([covered])}
+            return str(_("the text names %(named)s, the location lies in %(covered)s") % regions_of)
+        return "–"
+
+    @admin.display(description=_("where the address lies"))
+    def place(self, order: Order) -> str:
+        names = region_names(order.address.region_ids)
+        if order.status != Order.Status.REVIEW:
+            return names
+        address = reverse("admin:pickup_order_place", args=[order.pk])
+        return format_html('{} · <a href="{}">{}</a>', names, address, _("set the place"))
+
+    @admin.display(description=_("recipient"))
+    def recipient_shown(self, order: Order) -> str:
+        return str(order.recipient)
+
+    @admin.display(description=_("parcels"))
+    def parcels_shown(self, order: Order) -> str:
+        rows = [
+            (reverse("admin:pickup_parcel_change", args=[parcel.pk]), parcel.barcode, parcel.get_status_display())
+            for parcel in order.parcels.order_by("id")
+        ]
+        return format_html_join("", '<div><a href="{}">{}</a> {}</div>', rows) or "–"
+
+    def get_urls(self) -> list[URLPattern]:
+        own = path("<int:order_id>/place/", self.admin_site.admin_view(self.place_view), name="pickup_order_place")
+        return [own, *super().get_urls()]
+
+    def place_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """Set by hand where the address of an order in review lies."""
+        order = get_object_or_404(Order, pk=order_id)
+        back = HttpResponseRedirect(reverse("admin:pickup_order_change", args=[order.pk]))
+        if not may_change(request, self):
+            return back
+        form = PlaceForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            try:
+                orders.place_by_hand(order, **form.cleaned_data, now=now())
+            except orders.Refused as refused:
+                known = {"outside_regions": OUTSIDE, "not_in_review": NOT_RELEASED["not_in_review"] % {"order": order}}
+                form.add_error(None, str(known[refused.code]))
+            else:
+                self.log_change(request, order, "place set by hand")
+                return back
+        context = {**self.admin_site.each_context(request), "title": _("Set the place"), "form": form, "order": order}
+        return render(request, "pickup/admin_place.html", context)
+
+
+@admin.register(Recipient)
+class RecipientAdmin(ReadOnlyAdmin):
+    """Only what is masked. Reading the full data is another door, with a reason and a trace."""
+
+    list_display = ["order", "masked_name", "phone_last4", "erased_at"]
+    list_select_related = ["order"]
+    search_fields = ["=order__reference", "=order__parcels__barcode", "=phone_last4"]
+    fields = ["order", "masked_name", "phone_last4", "erased_at"]
+    ordering = ["-pk"]
+
+
+@admin.register(Assignment)
+class AssignmentAdmin(ReadOnlyAdmin):
+    list_display = ["order", "service_point", "metres", "assigned_at"]
+    list_select_related = ["order", "service_point"]
+    search_fields = ["=order__reference", "=service_point__ref", "=order__parcels__barcode"]
+    fields = ["order", "service_point", "metres", "assigned_at", "chain", "why"]
+    readonly_fields = ["metres", "chain", "why"]
+    ordering = ["-id"]
+
+    @admin.display(description=_("distance, m"), ordering="distance_m")
+    def metres(self, assignment: Assignment) -> str:
+        return f"{assignment.distance_m:,.0f}"
+
+    @admin.display(description=_("regions, deepest first"))
+    def chain(self, assignment: Assignment) -> str:
+        return region_names(assignment.region_ids)
+
+    @admin.display(description=_("why this shop"))
+    def why(self, assignment: Assignment) -> str:
+        return candidates_shown(assignment.candidates)
+
+
+@admin.register(Parcel)
+class ParcelAdmin(ReadOnlyAdmin):
+    list_display = ["barcode", "status", "service_point", "size", "shelf", "hold_until", "collected_at"]
+    list_filter = ["status", "size"]
+    list_select_related = ["service_point"]
+    search_fields = ["=barcode", "=order__reference", "=service_point__ref"]
+    fields = [
+        *("barcode", "order", "recipient_shown", "status", "service_point", "shelf", "size", "weight_g", "chain"),
+        *("ready_at", "hold_until", "collected_at"),
+    ]
+    readonly_fields = ["chain", "recipient_shown"]
+    ordering = ["-id"]
+
+    @admin.display(description=_("regions, deepest first"))
+    def chain(self, parcel: Parcel) -> str:
+        return region_names(parcel.region_ids)
+
+    @admin.display(description=_("recipient"))
+    def recipient_shown(self, parcel: Parcel) -> str:
+        return str(parcel.order.recipient)
+
+
+@admin.register(Scan)
+class ScanAdmin(ReadOnlyAdmin):
+    list_display = ["recorded_at", "kind", "verdict", "barcode", "service_point", "clerk", "device"]
+    list_filter = ["kind", "verdict"]
+    list_select_related = ["service_point", "clerk", "device"]
+    search_fields = ["=barcode", "=parcel__barcode", "=service_point__ref", "=scan_id"]
+    ordering = ["-id"]
+
+
+@admin.register(Arrival)
+class ArrivalAdmin(ReadOnlyAdmin):
+    list_display = ["parcel", "service_point", "scan"]
+    list_select_related = ["parcel", "service_point", "scan"]
+    search_fields = ["=parcel__barcode", "=service_point__ref"]
+    ordering = ["-id"]
+
+
+@admin.register(Handover)
+class HandoverAdmin(ReadOnlyAdmin):
+    list_display = ["parcel", "service_point", "scan", "undone_by"]
+    list_filter = [("undone_by", admin.EmptyFieldListFilter)]
+    list_select_related = ["parcel", "service_point", "scan", "undone_by"]
+    search_fields = ["=parcel__barcode", "=service_point__ref"]
+    ordering = ["-id"]
+
+
+@admin.register(PickupCode)
+class PickupCodeAdmin(ReadOnlyAdmin):
+    """How often a code was tried. The hashes are never shown, and codes and links are nowhere to be shown."""
+
+    list_display = ["parcel", "issue", "attempts", "page_attempts"]
+    list_filter = ["attempts", "page_attempts"]
+    list_select_related = ["parcel"]
+    search_fields = ["=parcel__barcode"]
+    fields = ["parcel", "issue", "attempts", "page_attempts"]
+    ordering = ["-pk"]
+
+
+@admin.register(WrongCodeDay)
+class WrongCodeDayAdmin(ReadOnlyAdmin):
+    list_display = ["day", "service_point", "wrong"]
+    list_select_related = ["service_point"]
+    search_fields = ["=service_point__ref", "service_point__name"]
+    ordering = ["-day", "-wrong"]
+
+
+@admin.register(Notice)
+class NoticeAdmin(ReadOnlyAdmin):
+    list_display = ["parcel", "kind", "created_at", "sent_at", "tries", "gave_up", "error"]
+    list_filter = ["kind", "gave_up", ("sent_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["parcel"]
+    search_fields = ["=parcel__barcode"]
+    ordering = ["-id"]
+
+
+@admin.register(Tariff)
+class TariffAdmin(LastingAdmin):
+    """A tariff is in force until the next one begins. It may be edited until it has paid somebody."""
+
+    list_display = ["name", "valid_from", "currency", "fee", "cap"]
+    ordering = ["-valid_from"]
+    fieldsets = [
+        (None, {"fields": ("name", "currency", "valid_from")}),
+        (
+            _("Amounts in minor units: 2000 is CNY 20.00"),
+            {
+                "fields": (
+                    *("point_fee_minor", "cap_minor", "macro_minor", "province_minor"),
+                    *("city_minor", "district_minor", "custom_minor"),
+                )
+            },
+        ),
+        (_("Times"), {"fields": ("hold_days", "payable_after_hours")}),
+    ]
+    fee = amount("point_fee_minor", _("flat handling fee"), lambda tariff: str(tariff.currency))
+    cap = amount("cap_minor", _("cap of the agents' sum"), lambda tariff: str(tariff.currency))
+
+    def save_model(self, request: HttpRequest, obj: Tariff, form: Any, change: bool) -> None:
+        """Write only what was changed: the guards look at each column that is written."""
+        obj.save(update_fields=form.changed_data if change else None)
+
+
+@admin.register(Account)
+class AccountAdmin(ReadOnlyAdmin):
+    list_display = ["id", "owner", "currency"]
+    list_display_links = ["id", "owner"]
+    list_filter = ["kind", "currency"]
+    list_select_related = ["service_point", "agent"]
+    search_fields = ["=service_point__ref", "service_point__name", "=agent__ref", "agent__name"]
+    fields = ["kind", "currency", "service_point", "agent", "balance"]
+    readonly_fields = ["balance"]
+    ordering = ["id"]
+
+    @admin.display(description=_("owner"))
+    def owner(self, account: Account) -> str:
+        return owner(account)
+
+    @admin.display(description=_("balance"))
+    def balance(self, account: Account) -> str:
+        return f"{ledger.written(ledger.balance_minor(account), account.currency)} {account.currency}"
+
+
+@admin.register(Posting)
+class PostingAdmin(ReadOnlyAdmin):
+    list_display = ["recorded_at", "kind", "money", "from_account", "to_account", "parcel", "payable_at"]
+    list_filter = ["kind", "currency"]
+    list_select_related = [
+        *("debit__service_point", "debit__agent", "credit__service_point", "credit__agent", "handover__parcel"),
+    ]
+    search_fields = [
+        *("=key", "=handover__parcel__barcode", "=credit__service_point__ref", "=credit__agent__ref"),
+    ]
+    fields = [
+        *("key", "kind", "money", "from_account", "to_account", "parcel", "handover", "tariff"),
+        *("region", "level", "appointment", "reverses", "reason", "recorded_at", "payable_at"),
+    ]
+    readonly_fields = ["money", "from_account", "to_account", "parcel"]
+    ordering = ["-id"]
+    money = amount("amount_minor", _("amount"), lambda posting: str(posting.currency))
+
+    @admin.display(description=_("debit"))
+    def from_account(self, posting: Posting) -> str:
+        return owner(posting.debit)
+
+    @admin.display(description=_("credit"))
+    def to_account(self, posting: Posting) -> str:
+        return owner(posting.credit)
+
+    @admin.display(description=_("parcel"))
+    def parcel(self, posting: Posting) -> str:
+        return posting.handover.parcel.barcode if posting.handover else "–"
+
+
+@admin.register(Settlement)
+class SettlementAdmin(ReadOnlyAdmin):
+    list_display = ["period", "currency", "closed_at"]
+    ordering = ["-period", "currency"]
+
+
+@admin.register(Statement)
+class StatementAdmin(ReadOnlyAdmin):
+    list_display = ["settlement", "payee", "carried", "total"]
+    list_filter = ["settlement"]
+    list_select_related = ["settlement", "account__service_point", "account__agent"]
+    search_fields = ["=account__service_point__ref", "account__service_point__name", "=account__agent__ref"]
+    fields = ["settlement", "payee", "carried", "total"]
+    readonly_fields = ["payee", "carried", "total"]
+    ordering = ["-settlement__period", "-total_minor"]
+    carried = amount("carried_minor", _("carried over"), lambda statement: str(statement.account.currency))
+    total = amount("total_minor", _("total"), lambda statement: str(statement.account.currency))
+
+    @admin.display(description=_("payee"))
+    def payee(self, statement: Statement) -> str:
+        return owner(statement.account)
+
+
+@admin.register(StatementLine)
+class StatementLineAdmin(ReadOnlyAdmin):
+    list_display = ["posting", "statement", "money"]
+    list_select_related = ["posting", "statement__settlement", "statement__account"]
+    search_fields = ["=posting__key", "=posting__handover__parcel__barcode"]
+    fields = ["posting", "statement", "money"]
+    readonly_fields = ["money"]
+    ordering = ["-pk"]
+    money = amount("amount_minor", _("amount"), lambda line: str(line.posting.currency))

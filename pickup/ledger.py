@@ -1,0 +1,187 @@
+"""The ledger: post, reverse, balance. Fees of a hand-over are posted by the database function `charge_pickup`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q, Sum
+
+from network.models import ServicePoint
+from pickup.models import Account, Parcel, Posting
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something in the books that must not be; `where` names the row."""
+
+    rule: str
+    where: str
+
+
+def reverse(posting: Posting, *, reason: str) -> Posting:
+    """Give back one posting, whole. The database refuses a second reversal of the same one (IntegrityError)."""
+    assert connection.in_atomic_block, "reverse() is a building block: the use case opens the transaction"
+    return Posting.objects.create(
+        key=f"reversal:{posting.key}",
+        kind=Posting.Kind.REVERSAL,
+        debit_id=posting.credit_id,
+        debit_kind=posting.credit_kind,
+        credit_id=posting.debit_id,
+        credit_kind=posting.debit_kind,
+        amount_minor=posting.amount_minor,
+        currency=posting.currency,
+        handover_id=posting.handover_id,
+        tariff_id=posting.tariff_id,
+        region_id=posting.region_id,
+        level=posting.level,
+        appointment_id=posting.appointment_id,
+        reverses=posting,
+        reason=reason,
+        payable_at=posting.payable_at,
+    )
+
+
+def balance_minor(account: Account) -> int:
+    """What the account has been credited less what it has been debited, in minor units: always a sum, never stored."""
+    sums = Posting.objects.filter(Q(credit=account) | Q(debit=account)).aggregate(
+        credited=Sum("amount_minor", filter=Q(credit=account), default=0),
+        debited=Sum("amount_minor", filter=Q(debit=account), default=0),
+    )
+    return int(sums["credited"] - sums["debited"])
+
+
+def postings_of(parcel: Parcel) -> Iterable[Posting]:
+    """All postings that this parcel caused, oldest first, with what a reader wants to know of them."""
+    return (
+        Posting.objects.filter(handover__parcel=parcel)
+        .select_related("tariff", "region", "appointment__agent", "handover__service_point", "reverses")
+        .order_by("id")
+    )
+
+
+def earned_today_minor(service_point_id: int) -> int:
+    """What a point earned since midnight in the network's time zone, by the database's clock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT earned_since(%s, date_trunc('day', clock_timestamp(), %s))",
+            [service_point_id, settings.TIME_ZONE],
+        )
+        total: int = cursor.fetchone()[0]
+    return int(total)
+
+
+def earnings(point: ServicePoint, *, first: date, last: date) -> list[dict[str, Any]]:
+    """A point's postings from the first to the last day, both included, in the network's time zone.
+
+    Each line: day, barcode, kind, amount_minor with the point's sign, currency, recorded_at.
+    """
+    zone = ZoneInfo(settings.TIME_ZONE)
+    own = list(Account.objects.filter(service_point=point).values_list("pk", flat=True))
+    rows = (
+        Posting.objects.filter(
+            Q(credit__in=own) | Q(debit__in=own),
+            recorded_at__gte=datetime.combine(first, time(), zone),
+            recorded_at__lt=datetime.combine(last + timedelta(days=1), time(), zone),
+        )
+        .select_related("handover__parcel")
+        .order_by("id")
+    )
+    return [
+        {
+            "day": row.recorded_at.astimezone(zone).date(),
+            "barcode": row.handover.parcel.barcode if row.handover else "",
+            "kind": row.kind,
+            "amount_minor": row.amount_minor if row.credit_kind == Account.Kind.POINT else -row.amount_minor,
+            "currency": row.currency,
+            "recorded_at": row.recorded_at,
+        }
+        for row in rows
+    ]
+
+
+def faults() -> list[Fault]:
+    """Look for what the constraints should have made impossible: an audit that does not trust them.
+
+    I3, I4 and I6 of PROMISES: every live hand-over has its collected parcel, its arrival and exactly one flat fee
+    of the tariff in force, agents stay under the cap, reversals mirror, statements add up. (I15, the zero sum, needs
+    no look: one posting is one amount from one account to another.)
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(AUDIT)
+        return [Fault(rule, where) for rule, where in cursor.fetchall()]
+
+
+AUDIT = """
+    SELECT 'parcel is collected without a live hand-over', p.barcode FROM pickup_parcel p
+    WHERE p.status = 'collected'
+      AND NOT EXISTS (SELECT FROM pickup_handover h WHERE h.parcel_id = p.id AND h.undone_by_id IS NULL)
+  UNION ALL
+    SELECT 'live hand-over of a parcel that is not collected', p.barcode
+    FROM pickup_handover h JOIN pickup_parcel p ON p.id = h.parcel_id
+    WHERE h.undone_by_id IS NULL AND p.status <> 'collected'
+  UNION ALL
+    SELECT 'hand-over without arrival at its point', h.id::text FROM pickup_handover h
+    WHERE NOT EXISTS (SELECT FROM pickup_arrival a
+                      WHERE (a.parcel_id, a.service_point_id) = (h.parcel_id, h.service_point_id))
+  UNION ALL
+    SELECT 'hand-over without exactly one flat fee of its tariff', h.id::text
+    FROM pickup_handover h JOIN pickup_scan s ON s.id = h.scan_id
+    LEFT JOIN LATERAL (SELECT * FROM pickup_tariff WHERE valid_from <= s.recorded_at
+                       ORDER BY valid_from DESC LIMIT 1) t ON true
+    LEFT JOIN pickup_posting f ON f.handover_id = h.id AND f.kind = 'point_fee'
+    GROUP BY h.id, t.id, t.point_fee_minor
+    HAVING t.id IS NULL OR COUNT(f.id) <> CASE WHEN t.point_fee_minor > 0 THEN 1 ELSE 0 END
+        OR MAX(f.amount_minor) <> t.point_fee_minor
+  UNION ALL
+    SELECT 'flat fee of another shop', f.key
+    FROM pickup_posting f JOIN pickup_handover h ON h.id = f.handover_id JOIN pickup_account a ON a.id = f.credit_id
+    WHERE f.kind = 'point_fee' AND a.service_point_id <> h.service_point_id
+  UNION ALL
+    SELECT 'agents of one hand-over got more than the cap', f.handover_id::text
+    FROM pickup_posting f JOIN pickup_tariff t ON t.id = f.tariff_id
+    WHERE f.kind = 'agent_fee' GROUP BY f.handover_id, t.id HAVING SUM(f.amount_minor) > t.cap_minor
+  UNION ALL
+    SELECT 'live fee of an undone hand-over', f.key
+    FROM pickup_posting f JOIN pickup_handover h ON h.id = f.handover_id
+    WHERE f.kind IN ('point_fee', 'agent_fee') AND h.undone_by_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM pickup_posting r WHERE r.reverses_id = f.id)
+  UNION ALL
+    SELECT 'reversal that does not mirror its posting', r.key
+    FROM pickup_posting r JOIN pickup_posting f ON f.id = r.reverses_id
+    WHERE (r.debit_id, r.credit_id, r.amount_minor, r.currency)
+       <> (f.credit_id, f.debit_id, f.amount_minor, f.currency)
+  UNION ALL
+    SELECT 'posting outside its account''s currency or kind', p.key
+    FROM pickup_posting p JOIN pickup_account d ON d.id = p.debit_id JOIN pickup_account c ON c.id = p.credit_id
+    WHERE (p.currency, p.currency, p.debit_kind, p.credit_kind) <> (d.currency, c.currency, d.kind, c.kind)
+  UNION ALL
+    SELECT 'statement line that is not its posting', l.posting_id::text
+    FROM pickup_statementline l JOIN pickup_posting p ON p.id = l.posting_id
+    JOIN pickup_statement s ON s.id = l.statement_id
+    WHERE l.amount_minor <> CASE s.account_id WHEN p.credit_id THEN p.amount_minor
+                                              WHEN p.debit_id THEN -p.amount_minor ELSE 0 END
+  UNION ALL
+    SELECT 'statement whose lines do not add up', s.id::text
+    FROM pickup_statement s LEFT JOIN pickup_statementline l ON l.statement_id = s.id
+    GROUP BY s.id HAVING s.total_minor <> s.carried_minor + COALESCE(SUM(l.amount_minor), 0)
+"""
+
+
+# Digits after the point by ISO 4217, where they are not two.
+MINOR_DIGITS = dict.fromkeys(
+    ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0
+) | dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3)
+
+
+def written(amount_minor: int, currency: str) -> str:
+    """An amount as people write it, without the currency's name: 123456 fen are 1,234.56."""
+    digits = MINOR_DIGITS.get(currency, 2)
+    whole, part = divmod(abs(amount_minor), 10**digits)
+    sign = "−" if amount_minor < 0 else ""
+    return f"{sign}{whole:,}" + (f".{part:0{digits}d}" if digits else "")

@@ -1,0 +1,323 @@
+"""Parcels, the scans that move them, and the proofs that hand them over."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import F, Func, Q
+from django.utils.translation import gettext_lazy as _
+
+from network.models import Device, ServicePoint, Size
+from pickup.models.orders import Order
+
+
+class DatabaseClock(Func):
+    """The moment a row is written, by the database's clock and not the transaction's start."""
+
+    function = "clock_timestamp"
+    output_field = models.DateTimeField()
+
+
+class Verdict(models.TextChoices):
+    """How a scan was answered (R6), with the words for the person who scanned."""
+
+    OK = "ok", _("Done.")
+    OK_REPEAT = "ok_repeat", _("Done already: this scan was recorded before.")
+    NOT_FOUND = "not_found", _("No such parcel. Check the barcode.")
+    ALREADY_COLLECTED = "already_collected", _("This parcel was already handed over.")
+    WRONG_POINT = "wrong_point", _("This parcel belongs to another service point.")
+    NOT_ARRIVED = "not_arrived", _("This parcel has not been scanned in here.")
+    EXPIRED_BUT_HERE = "expired_but_here", _("Done. Its storage time was over.")
+    RETURNED = "returned", _("This parcel goes back to its sender.")
+    CANCELLED = "cancelled", _("This order was cancelled. Do not hand over.")
+    WRONG_CODE = "wrong_code", _("Wrong code. Ask the recipient to show the newest one.")
+    CODE_LOCKED = "code_locked", _("Too many wrong codes. Only the QR code works now.")
+    CODE_REVOKED = "code_revoked", _("This code was replaced. Ask for the newest one.")
+    POINT_SUSPENDED = "point_suspended", _("This service point is suspended.")
+    CLERK_NOT_ALLOWED = "clerk_not_allowed", _("Not allowed here.")
+    DEVICE_REVOKED = "device_revoked", _("This device was signed off.")
+    OFFLINE_UNKNOWN = "offline_unknown", _("Not known on this device. Try again online.")
+    UNKNOWN_PARCEL = "unknown_parcel", _("Not announced. Keep it apart, we look into it.")
+    DUPLICATE = "duplicate", _("Already scanned in.")
+    OVER_CAPACITY = "over_capacity", _("Scanned in. The shop is over its capacity.")
+    DAMAGED = "damaged", _("Recorded as damaged. Do not hand over.")
+
+
+# Refusals of an arrival or a pickup that time may mend: another device's arrival may be uploaded after this one's
+# pickup, and a shop's day of wrong codes ends. A refused undo or return is final: it meant what was so at that time.
+MENDABLE = (Verdict.NOT_FOUND, Verdict.NOT_ARRIVED, Verdict.UNKNOWN_PARCEL, Verdict.CODE_LOCKED)
+STATUSES = (
+    "expected", "ready", "collected", "expired", "refused", "returned", "cancelled", "lost", "damaged",
+)  # fmt: skip
+
+
+class Parcel(models.Model):
+    """One physical thing. Its status moves only as `pickup.parcels.FOLLOWS` allows; a trigger holds that.
+
+    An expected parcel without a service point waits for its order to be assigned. `region_ids` is the region
+    chain of its delivery address, deepest first, frozen at assignment: fees and agents' views follow it.
+    `person` is the recipient's keyed phone hash: it tells which other parcels the same person has here.
+    """
+
+    class Status(models.TextChoices):
+        EXPECTED = "expected", _("expected")
+        READY = "ready", _("ready")
+        COLLECTED = "collected", _("collected")
+        EXPIRED = "expired", _("expired")
+        REFUSED = "refused", _("refused")
+        RETURNED = "returned", _("returned")
+        CANCELLED = "cancelled", _("cancelled")
+        LOST = "lost", _("lost")
+        DAMAGED = "damaged", _("damaged")
+
+    uuid = models.UUIDField(_("public id"), default=uuid4, unique=True, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="parcels", verbose_name=_("order"))
+    barcode = models.CharField(_("barcode"), max_length=64, unique=True)
+    size = models.SmallIntegerField(_("size"), choices=Size.choices, default=Size.SMALL)
+    weight_g = models.IntegerField(_("weight, g"), null=True, blank=True)
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.EXPECTED)
+    service_point = models.ForeignKey(
+        ServicePoint,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("service point"),
+        db_index=False,
+    )
+    region_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
+    person = models.BinaryField(_("keyed hash of the phone"), max_length=16, null=True, editable=False)
+    shelf = models.CharField(_("shelf"), max_length=20, blank=True)
+    ready_at = models.DateTimeField(_("ready"), null=True, blank=True)
+    hold_until = models.DateTimeField(_("held until"), null=True, blank=True)
+    collected_at = models.DateTimeField(_("collected"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("parcel")
+        verbose_name_plural = _("parcels")
+        indexes = [
+            # What a shop holds or expects: its load and its shelf.
+            models.Index(name="parcel_held", fields=["service_point", "status"]),
+            # How many more parcels this person has here.
+            models.Index(
+                name="parcel_person_here",
+                fields=["service_point", "person"],
+                condition=Q(status__in=["ready", "expired"]),
+            ),
+            models.Index(name="parcel_hold_until", fields=["hold_until"], condition=Q(status="ready")),
+            GinIndex(name="parcel_regions", fields=["region_ids"]),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="parcel_has_a_point_once_it_moves",
+                condition=Q(service_point__isnull=False) | Q(status__in=["expected", "cancelled", "lost", "damaged"]),
+            ),
+            models.CheckConstraint(
+                name="parcel_held_has_deadline",
+                condition=~Q(status__in=["ready", "expired", "collected"]) | Q(hold_until__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="parcel_collected_has_time",
+                condition=Q(status="collected", collected_at__isnull=False)
+                | (~Q(status="collected") & Q(collected_at__isnull=True)),
+            ),
+            models.CheckConstraint(name="parcel_size_known", condition=Q(size__in=Size.values)),
+            models.CheckConstraint(name="parcel_weight", condition=Q(weight_g__isnull=True) | Q(weight_g__gt=0)),
+            models.CheckConstraint(name="parcel_status_known", condition=Q(status__in=STATUSES)),
+        ]
+
+    def __str__(self) -> str:
+        return self.barcode
+
+
+class Scan(models.Model):
+    """What a device told, accepted or refused. Rows are only ever added.
+
+    `event_at` is the device's word, `recorded_at` the database's. `answer` is kept as it was first given, so
+    that a repeat is answered with the same words; it holds nothing personal. Only a refusal that time may mend is
+    decided anew, and gets a row of its own when the verdict has become another one.
+    """
+
+    class Kind(models.TextChoices):
+        ARRIVAL = "arrival", _("arrival")
+        PICKUP = "pickup", _("pickup")
+        UNDO = "undo", _("undo")
+        RETURN = "return", _("return")
+        DAMAGED = "damaged", _("damaged")
+
+    scan_id = models.UUIDField(_("scan id"))
+    device = models.ForeignKey(Device, models.PROTECT, related_name="+", verbose_name=_("device"), db_index=False)
+    clerk = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        verbose_name=_("clerk"),
+        db_index=False,
+    )
+    service_point = models.ForeignKey(
+        ServicePoint, models.PROTECT, related_name="+", verbose_name=_("service point"), db_index=False
+    )
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    verdict = models.CharField(_("verdict"), max_length=20, choices=Verdict.choices)
+    parcel = models.ForeignKey(Parcel, models.PROTECT, null=True, related_name="scans", verbose_name=_("parcel"))
+    barcode = models.CharField(_("barcode as scanned"), max_length=64, blank=True)
+    proof = models.CharField(_("proof"), max_length=10, blank=True)
+    shelf = models.CharField(_("shelf"), max_length=20, blank=True)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    event_at = models.DateTimeField(_("told by the device"))
+    recorded_at = models.DateTimeField(_("recorded"), db_default=DatabaseClock())
+    request_hash = models.BinaryField(_("hash of the request"), max_length=32, editable=False)
+    answer = models.TextField(_("answer"), help_text="JSON, byte for byte")
+
+    class Meta:
+        verbose_name = _("scan")
+        verbose_name_plural = _("scans")
+        indexes = [
+            models.Index(name="scan_point_time", fields=["service_point", "recorded_at"]),
+            models.Index(name="scan_device_id", fields=["device", "scan_id"]),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                name="scan_once_per_device", fields=["device", "scan_id"], condition=~Q(verdict__in=MENDABLE)
+            ),
+            models.CheckConstraint(
+                name="scan_kind_known",
+                condition=Q(kind__in=["arrival", "pickup", "undo", "return", "damaged"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.verdict} {self.barcode}"
+
+
+class Arrival(models.Model):
+    """A parcel came to a service point; without this row there is no hand-over there."""
+
+    parcel = models.ForeignKey(Parcel, models.PROTECT, related_name="arrivals", verbose_name=_("parcel"))
+    service_point = models.ForeignKey(
+        ServicePoint, models.PROTECT, related_name="+", verbose_name=_("service point"), db_index=False
+    )
+    scan = models.OneToOneField(Scan, models.PROTECT, related_name="+", verbose_name=_("scan"))
+
+    class Meta:
+        verbose_name = _("arrival")
+        verbose_name_plural = _("arrivals")
+        constraints = [models.UniqueConstraint(name="arrival_once", fields=["parcel", "service_point"])]
+
+    def __str__(self) -> str:
+        return f"{self.parcel_id} at {self.service_point_id}"
+
+
+class Handover(models.Model):
+    """A verified pickup. A parcel has at most one that is not undone, and it needs an arrival at the same point.
+
+    The foreign key (parcel, service_point) → arrival is added by the migration; Django has no composite ones.
+    """
+
+    parcel = models.ForeignKey(Parcel, models.PROTECT, related_name="handovers", verbose_name=_("parcel"))
+    service_point = models.ForeignKey(
+        ServicePoint, models.PROTECT, related_name="+", verbose_name=_("service point"), db_index=False
+    )
+    scan = models.OneToOneField(Scan, models.PROTECT, related_name="+", verbose_name=_("scan"))
+    undone_by = models.OneToOneField(Scan, models.PROTECT, null=True, related_name="+", verbose_name=_("undone by"))
+
+    class Meta:
+        verbose_name = _("verified pickup")
+        verbose_name_plural = _("verified pickups")
+        constraints = [
+            models.UniqueConstraint(name="handover_once", fields=["parcel"], condition=Q(undone_by__isnull=True)),
+            models.CheckConstraint(
+                name="handover_undone_by_another_scan",
+                condition=Q(undone_by__isnull=True) | ~Q(undone_by=F("scan")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.parcel_id} at {self.service_point_id}"
+
+
+class PickupCode(models.Model):
+    """The current proof of a parcel: keyed hashes only, and the wrong attempts of its life.
+
+    The code and the QR's secret are derived from a key outside the database and `issue`; a new issue kills
+    the old ones. See `pickup.codes`.
+    """
+
+    parcel = models.OneToOneField(
+        Parcel, models.PROTECT, primary_key=True, related_name="code", verbose_name=_("parcel")
+    )
+    issue = models.SmallIntegerField(_("issue"), default=1)
+    token_hash = models.BinaryField(_("hash of the QR's secret"), max_length=32, editable=False)
+    code_hash = models.BinaryField(_("keyed hash of the code"), max_length=32, editable=False)
+    link_hash = models.BinaryField(_("hash of the link"), max_length=32, unique=True, editable=False)
+    attempts = models.SmallIntegerField(_("attempts"), default=0)
+    page_attempts = models.SmallIntegerField(_("attempts on the page"), default=0)
+
+    class Meta:
+        verbose_name = _("pickup code")
+        verbose_name_plural = _("pickup codes")
+        constraints = [
+            models.CheckConstraint(name="pickup_code_attempts", condition=Q(attempts__range=(0, 5))),
+            models.CheckConstraint(name="pickup_code_page_attempts", condition=Q(page_attempts__range=(0, 10))),
+        ]
+
+    def __str__(self) -> str:
+        return f"code of parcel {self.parcel_id}"
+
+
+class WrongCodeDay(models.Model):
+    """Typed codes tried at one shop on one day and not (yet) found right: at most 20, counted before comparing."""
+
+    service_point = models.ForeignKey(
+        ServicePoint, models.PROTECT, related_name="+", verbose_name=_("service point"), db_index=False
+    )
+    day = models.DateField(_("day"))
+    wrong = models.SmallIntegerField(_("wrong codes"), default=0)
+
+    class Meta:
+        verbose_name = _("wrong codes of a day")
+        verbose_name_plural = _("wrong codes by day")
+        constraints = [
+            models.UniqueConstraint(name="wrong_code_day_once", fields=["service_point", "day"]),
+            models.CheckConstraint(name="wrong_code_day_limit", condition=Q(wrong__range=(0, 20))),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_point_id} {self.day} {self.wrong}"
+
+
+class Notice(models.Model):
+    """A message that must reach a recipient. The row is the queue: unsent rows are swept until they are sent.
+
+    It holds no phone, no code and no link: those are read or derived at the moment of sending.
+    """
+
+    class Kind(models.TextChoices):
+        READY = "ready", _("ready for pickup")
+        REMINDER = "reminder", _("reminder")
+        EXPIRED = "expired", _("storage over")
+
+    parcel = models.ForeignKey(Parcel, models.PROTECT, related_name="notices", verbose_name=_("parcel"))
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    created_at = models.DateTimeField(_("created"), db_default=DatabaseClock())
+    next_try_at = models.DateTimeField(_("next try"), db_default=DatabaseClock())
+    tries = models.SmallIntegerField(_("tries"), default=0)
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+    gave_up = models.BooleanField(_("given up"), default=False)
+    error = models.CharField(_("last error"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")
+        indexes = [
+            models.Index(name="notice_unsent", fields=["next_try_at"], condition=Q(sent_at__isnull=True, gave_up=False))
+        ]
+        constraints = [models.UniqueConstraint(name="notice_once_per_kind", fields=["parcel", "kind"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.parcel_id}"

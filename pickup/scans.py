@@ -1,0 +1,84 @@
+"""What a scanner tells and what it is told: the shapes that all kinds of scan share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pickup.models import Verdict
+
+
+class UnknownScanner(Exception):
+    """No device has this key."""
+
+
+class ScanIdReused(Exception):
+    """The same scan id came with another content: an error of the device, not a repeat."""
+
+    def __init__(self, scan_id: UUID) -> None:
+        super().__init__(f"scan_id {scan_id} was used for another scan")
+        self.scan_id = scan_id
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """Who scans: a device by the hash of its key, or by its id for a browser whose session was checked.
+
+    `refusal` is a verdict that the door already knows, such as `clerk_not_allowed`, so that the scan is stored.
+    """
+
+    key_hash: bytes | None = None
+    device_id: int | None = None
+    clerk_id: int | None = None
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class ScanRequest:
+    """One scan as the device told it. A parcel is named by its barcode or by the QR token, never by a code alone."""
+
+    scan_id: UUID
+    kind: str
+    event_at: datetime
+    barcode: str = ""
+    token: str = ""
+    code: str = ""
+    shelf: str = ""
+    reason: str = ""
+
+    def hash(self) -> bytes:
+        """The same for the same scan however often it is uploaded; codes cannot be read back from it."""
+        body = {name: str(value) for name, value in asdict(self).items() if name != "code"}
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is told to the device; `content` is the stored JSON of the first answer.
+
+    Keys: verdict, parcel {barcode, status, hold_until} or null, shelf, waiting_here, fee_minor, today_minor,
+    detail: `{point}` for wrong_point, `{at, by}` for already_collected.
+    """
+
+    content: Mapping[str, Any]
+    repeated: bool = False
+
+    @property
+    def verdict(self) -> str:
+        first: str = self.content["verdict"]
+        return Verdict.OK_REPEAT if self.repeated and first == Verdict.OK else first
+
+    @property
+    def message(self) -> str:
+        words = str(Verdict(self.verdict).label)
+        detail = self.content.get("detail") or {}
+        extra = " · ".join(str(value) for value in detail.values() if value)
+        return f"{words} {extra}".strip()
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.content, "verdict": str(self.verdict), "message": self.message}

@@ -1,0 +1,126 @@
+"""Verified pickup: a proof that only the recipient has, checked, and the parcel handed over (R5, R6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, OperationalError, connection, transaction
+
+from pickup import codes
+from pickup.scans import Answer, ScanIdReused, Scanner, ScanRequest, UnknownScanner
+
+HAND_OVER = """
+    SELECT s.scan_id, h.answer, h.repeated, h.same_request
+    FROM network_device d
+    JOIN network_servicepoint p ON p.id = d.service_point_id
+    CROSS JOIN unnest(
+        %s::uuid[], %s::bytea[], %s::timestamptz[], %s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::bytea[]
+    ) WITH ORDINALITY AS s(scan_id, request_hash, event_at, barcode, parcel_uuid, audience, proof, proof_hash, place)
+    CROSS JOIN LATERAL hand_over(
+        d.id, p.id,
+        CASE WHEN d.revoked_at IS NOT NULL THEN 'device_revoked'
+             WHEN p.status = 'suspended' THEN 'point_suspended' ELSE %s END,
+        %s, s.scan_id, s.request_hash, s.event_at, s.barcode, s.parcel_uuid, s.proof,
+        CASE WHEN s.proof <> 'qr' OR s.audience = p.id THEN s.proof_hash END, %s) h
+    WHERE {device}
+"""
+COUNT_ATTEMPT = """
+    SELECT count_code_attempt(d.service_point_id, d.id, %s, %s, (now() AT TIME ZONE %s)::date)
+    FROM network_device d WHERE d.revoked_at IS NULL AND {device}
+"""
+LOCK = "SELECT FROM pickup_parcel WHERE barcode = ANY (%s) OR uuid = ANY (%s) ORDER BY id FOR UPDATE"
+TRIES = 4
+
+
+def hand_over(scanner: Scanner, requests: Sequence[ScanRequest]) -> dict[UUID, Answer | ScanIdReused]:
+    """Hand parcels over, each at most once; every scan is stored with its verdict, refused or not.
+
+    Requests with a QR run in one statement and one transaction, their parcels locked in one order. Typed codes
+    go one by one: each is counted and that count committed before it is compared, so that a refusal, an error or
+    a crash never gives an attempt back, and a right one is taken off the shop's day before the next is counted.
+
+    A scan id that was used for another scan is answered with ScanIdReused, in its place. Raises UnknownScanner.
+    """
+    answers = _redeem(scanner, [(request, *_shown(request)) for request in requests if request.token])
+    for request in requests:
+        if not request.token:
+            answers |= _redeem(scanner, [(request, None, None, *_typed(scanner, request))])
+    return answers
+
+
+Proven = tuple[ScanRequest, UUID | None, int | None, str, bytes | None]
+
+
+def _redeem(scanner: Scanner, proven: Sequence[Proven]) -> dict[UUID, Answer | ScanIdReused]:
+    """Run the database function; a clash with another request is tried again, whole."""
+    if not proven:
+        return {}
+    for left in reversed(range(TRIES)):
+        try:
+            return _run(scanner, proven)
+        except (IntegrityError, OperationalError):
+            # The same scan id for two parcels at once, or two batches that met in the ledger's rows.
+            if not left or connection.in_atomic_block:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _run(scanner: Scanner, proven: Sequence[Proven]) -> dict[UUID, Answer | ScanIdReused]:
+    columns: list[list[Any]] = [
+        [request.scan_id for request, *_ in proven],
+        [request.hash() for request, *_ in proven],
+        [request.event_at for request, *_ in proven],
+        [request.barcode for request, *_ in proven],
+        *([row[place] for row in proven] for place in range(1, 5)),
+    ]
+    together: Any = transaction.atomic(durable=True) if len(proven) > 1 else nullcontext()
+    with together:
+        if len(proven) > 1:
+            with connection.cursor() as cursor:
+                cursor.execute(LOCK, [columns[3], columns[4]])
+        rows = _rows(HAND_OVER, scanner, *columns, scanner.refusal, scanner.clerk_id, settings.TIME_ZONE)
+    if not rows:
+        raise UnknownScanner
+    return {
+        scan_id: Answer(json.loads(answer), repeated=repeated) if same_request else ScanIdReused(scan_id)
+        for scan_id, answer, repeated, same_request in rows
+    }
+
+
+def _rows(statement: str, scanner: Scanner, *parameters: Any) -> list[Any]:
+    by_key = scanner.key_hash is not None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statement.format(device="d.key_hash = %s" if by_key else "d.id = %s"),
+            [*parameters, scanner.key_hash if by_key else scanner.device_id],
+        )
+        rows: list[Any] = cursor.fetchall()
+    return rows
+
+
+def _shown(request: ScanRequest) -> tuple[UUID | None, int | None, str, bytes | None]:
+    """Return the parcel and the point that a token names, the kind of proof, and the hash to compare."""
+    try:
+        token = codes.read_token(request.token)
+    except codes.ForgedToken:
+        return None, None, "bad", None
+    return token.parcel, token.point_id, "qr", codes.hash_secret(token.secret)
+
+
+def _typed(scanner: Scanner, request: ScanRequest) -> tuple[str, bytes | None]:
+    """Count a typed code against its parcel and its shop, commit, and say whether it may be compared."""
+    if not codes.is_code(request.code):
+        return "bad", None  # it cannot be right, so it costs nothing
+    if scanner.refusal:
+        return "uncounted", None
+    with transaction.atomic(durable=True):
+        rows = _rows(COUNT_ATTEMPT, scanner, request.scan_id, request.barcode, settings.TIME_ZONE)
+    outcome = rows[0][0] if rows else "none"
+    if outcome == "counted":
+        return "code", codes.hash_code(request.barcode, request.code)
+    return ("locked" if outcome == "locked" else "uncounted"), None
