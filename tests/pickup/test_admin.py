@@ -1,0 +1,427 @@
+"""The administration: every model has its page, history cannot be edited, secrets and people stay out of sight."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.contrib.gis.geos import Point
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.test import Client
+from django.urls import reverse
+from django.utils.timezone import now
+
+from network import assignment, geocoding
+from network.gazetteer import Reason
+from network.models import (
+    Address,
+    Appointment,
+    Boundary,
+    BoundaryOverlap,
+    Device,
+    Level,
+    Membership,
+    Pause,
+    RegionAlias,
+    ServicePoint,
+    SignInAttempt,
+    User,
+)
+from pickup import codes, scanning, settlements
+from pickup.admin import LOST_BY, REASONS
+from pickup.models import (
+    Assignment,
+    MerchantKey,
+    Order,
+    Parcel,
+    Scan,
+    Tariff,
+    WrongCodeDay,
+)
+from tests import factories
+from tests.factories import chain_ids, code_of, make_parcel, make_point, make_ready_parcel, pick_up, scan, token_of
+
+pytestmark = pytest.mark.django_db
+OURS = [*apps.get_app_config("network").get_models(), *apps.get_app_config("pickup").get_models()]
+HISTORY = [
+    *("scan", "posting", "settlement", "statement", "statementline", "arrival", "assignment", "handover", "notice"),
+    *("parcel", "pickupcode", "recipient", "account", "wrongcodeday", "order"),
+]
+
+
+@pytest.fixture
+def admin_client(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("+8613900009999", name="Root"))
+    client.cookies["django_language"] = "en"
+    return client
+
+
+def staff_with(*permissions: str, **fields: Any) -> User:
+    person = factories.make_user(is_staff=True, **fields)
+    for permission in permissions:
+        app, name = permission.split(".")
+        person.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=name))
+    return person
+
+
+def page_of(model: type[Any], name: str, *arguments: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=arguments)
+
+
+@pytest.fixture
+def whole_network() -> Parcel:
+    """At least one row of every model, by the doors that make them; answers a parcel that waits on a shelf."""
+    chain = factories.make_chain()
+    point = make_point(name="Corner Shop")
+    factories.make_member(point, phone="+8613900007777")
+    factories.make_appointment(chain[Level.DISTRICT])
+    scanner = factories.scanner_of(point)
+    gone = make_ready_parcel(scanner, point, region_ids=chain_ids(chain))
+    pick_up(scanner, gone)
+    waiting = make_ready_parcel(scanner, point, region_ids=chain_ids(chain), phone="+8613800135678")
+    scanning.record(scanner, scan("pickup", waiting, code=factories.wrong_code_for(waiting)))
+    Pause.objects.create(service_point=point, reason="full", period=DateTimeTZRange(now(), now() + timedelta(days=1)))
+    RegionAlias.objects.create(region=chain[Level.CITY], name="鹏城")
+    first, second = Boundary.objects.order_by("id")[:2]
+    BoundaryOverlap.objects.create(first=first, second=second, area_m2=1.5)
+    SignInAttempt.objects.create(phone_hash=b"0" * 16, address="203.0.113.7", at=now())
+    Assignment.objects.create(
+        order=waiting.order,
+        service_point=point,
+        distance_m=312.4,
+        candidates=[[point.pk, 312.4, ""], [point.pk + 1, 900.0, "farther"]],
+        region_ids=chain_ids(chain),
+        assigned_at=now(),
+    )
+    WrongCodeDay.objects.get_or_create(service_point=point, day=now().date())
+    period = f"{now():%Y-%m}"
+    later = now() + timedelta(days=40)
+    settlements.close_period(period=period, now=later, currency="CNY")
+    return waiting
+
+
+def test_every_model_of_both_packages_is_registered() -> None:
+    assert [model for model in OURS if not admin.site.is_registered(model)] == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_every_page_opens_and_shows_no_secret(admin_client: Client, whole_network: Parcel, language: str) -> None:
+    admin_client.cookies["django_language"] = language
+    secrets = {
+        code_of(whole_network),
+        codes.link_of(whole_network.uuid, 1),
+        token_of(whole_network),
+        whole_network.code.code_hash.hex(),
+        "13800135678",
+        "王小明",
+        "科苑路1号",
+    }
+    for model in OURS:
+        rows = list(model._default_manager.all()[:3])
+        assert rows, f"the test needs a row of {model.__name__}"
+        paths = [page_of(model, "changelist"), *(page_of(model, "change", row.pk) for row in rows)]
+        if admin.site._registry[model].has_add_permission(admin_client.get("/admin/").wsgi_request):
+            paths.append(page_of(model, "add"))
+        for path in paths:
+            response = admin_client.get(path)
+            assert response.status_code == 200, path
+            page = response.content.decode()
+            assert [secret for secret in secrets if secret in page] == [], path
+
+
+def test_lists_name_people_of_the_network_by_the_end_of_their_phones_only(
+    admin_client: Client, whole_network: Parcel
+) -> None:
+    for model in (User, Membership, Scan, Device):
+        page = admin_client.get(page_of(model, "changelist")).content.decode()
+        assert "13900007777" not in page
+
+
+def test_searches_find_by_what_is_on_the_label(admin_client: Client, whole_network: Parcel) -> None:
+    for model in OURS:
+        if admin.site._registry[model].search_fields:
+            response = admin_client.get(page_of(model, "changelist"), {"q": whole_network.barcode})
+            assert response.status_code == 200, model
+    found = admin_client.get(page_of(Parcel, "changelist"), {"q": whole_network.barcode}).content.decode()
+    assert "1 parcel" in found
+
+
+@pytest.mark.parametrize("name", HISTORY)
+def test_history_cannot_be_added_changed_or_deleted(admin_client: Client, whole_network: Parcel, name: str) -> None:
+    model = apps.get_model("pickup", name)
+    row = model._default_manager.first()
+    assert row is not None
+    assert admin_client.get(page_of(model, "add")).status_code == 403
+    assert admin_client.post(page_of(model, "change", row.pk), {"barcode": "X"}).status_code == 403
+    assert admin_client.post(page_of(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    body = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+    admin_client.post(page_of(model, "changelist"), body)
+    assert model._default_manager.filter(pk=row.pk).exists()
+
+
+def test_a_stranger_is_sent_away_from_every_page(client: Client, whole_network: Parcel) -> None:
+    client.force_login(factories.make_member(make_point()))
+    for model in OURS:
+        response = client.get(page_of(model, "changelist"))
+        assert (response.status_code, response.headers["Location"][:13]) == (302, "/admin/login/")
+
+
+def test_staff_without_a_permission_sees_nothing_of_a_model(client: Client, whole_network: Parcel) -> None:
+    client.force_login(staff_with("network.view_region"))
+    assert client.get("/admin/network/region/").status_code == 200
+    for model in OURS:
+        if model._meta.model_name != "region":
+            assert client.get(page_of(model, "changelist")).status_code == 403
+
+
+def review_order(**fields: Any) -> Order:
+    order = make_parcel(make_point()).order
+    Order.objects.filter(pk=order.pk).update(**({"status": "review", "review_reason": "low_accuracy"} | fields))
+    order.refresh_from_db()
+    return order
+
+
+def go_on(client: Client, *orders: Order) -> str:
+    body = {"action": "go_on", "_selected_action": [order.pk for order in orders]}
+    return client.post(page_of(Order, "changelist"), body, follow=True).content.decode()
+
+
+def test_orders_in_review_are_found_by_their_reason(admin_client: Client) -> None:
+    vague, other = review_order(), review_order(review_reason="null_island")
+    page = admin_client.get(page_of(Order, "changelist"), {"reason": "low_accuracy"}).content.decode()
+    assert vague.reference in page
+    assert f">{other.reference}<" not in page
+
+
+def test_an_order_that_was_looked_at_goes_on(admin_client: Client, chain: dict[Level, Any]) -> None:
+    order = review_order()
+    Address.objects.filter(pk=order.address_id).update(
+        region=chain[Level.DISTRICT], region_ids=[chain[Level.DISTRICT].pk]
+    )
+    assert "Go on: 1" in go_on(admin_client, order)
+    order.refresh_from_db()
+    assert (order.status, order.review_reason) == ("located", "")
+
+
+def test_an_order_nobody_located_does_not_go_on(admin_client: Client) -> None:
+    order = review_order()
+    assert "Nobody knows yet" in go_on(admin_client, order)
+    order.refresh_from_db()
+    assert order.status == "review"
+
+
+def test_an_order_that_is_not_in_review_is_left_alone(admin_client: Client, chain: dict[Level, Any]) -> None:
+    order = review_order(status="cancelled", review_reason="")
+    assert "Not in review" in go_on(admin_client, order)
+    order.refresh_from_db()
+    assert order.status == "cancelled"
+
+
+def test_who_may_only_look_cannot_let_orders_go_on(client: Client, chain: dict[Level, Any]) -> None:
+    client.force_login(staff_with("pickup.view_order"))
+    order = review_order()
+    go_on(client, order)
+    client.post(reverse("admin:pickup_order_place", args=[order.pk]), {"lat": "22.54", "lon": "113.94"})
+    order.refresh_from_db()
+    assert (order.status, order.address.region_id) == ("review", None)
+
+
+def test_a_reviewer_sets_the_place_of_an_address(admin_client: Client, chain: dict[Level, Any]) -> None:
+    order = review_order()
+    response = admin_client.post(
+        reverse("admin:pickup_order_place", args=[order.pk]), {"lat": "22.54", "lon": "113.94"}
+    )
+    assert response.status_code == 302
+    address = Address.objects.get(pk=order.address_id)
+    assert (address.region_ids, address.source) == (chain_ids(chain), "reviewer")
+    assert "Go on: 1" in go_on(admin_client, order)
+
+
+@pytest.mark.parametrize(
+    ("lat", "lon", "words"),
+    [
+        ("10", "10", "lies in no region"),
+        ("91", "0", "less than or equal"),
+        ("", "", "required"),
+        ("x", "nan", "number"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused_in_words(
+    admin_client: Client, chain: dict[Level, Any], lat: str, lon: str, words: str
+) -> None:
+    order = review_order()
+    response = admin_client.post(reverse("admin:pickup_order_place", args=[order.pk]), {"lat": lat, "lon": lon})
+    assert response.status_code == 200
+    assert words in response.content.decode()
+
+
+def tariff_form(tariff: Tariff, **changes: Any) -> dict[str, Any]:
+    names = [
+        *("name", "currency", "point_fee_minor", "cap_minor", "macro_minor", "province_minor", "city_minor"),
+        *("district_minor", "custom_minor", "hold_days", "payable_after_hours"),
+    ]
+    form = {name: getattr(tariff, name) for name in names}
+    return form | {"valid_from_0": "2020-01-01", "valid_from_1": "08:00:00"} | changes
+
+
+def test_a_tariff_may_be_edited_until_it_has_paid_somebody(admin_client: Client) -> None:
+    tariff = Tariff.objects.get()
+    path = page_of(Tariff, "change", tariff.pk)
+    assert admin_client.post(path, tariff_form(tariff, point_fee_minor=2500)).status_code == 302
+    tariff.refresh_from_db()
+    assert tariff.point_fee_minor == 2500
+
+
+def test_a_tariff_that_has_paid_says_kindly_that_it_is_frozen(admin_client: Client, whole_network: Parcel) -> None:
+    tariff = Tariff.objects.get()
+    path = page_of(Tariff, "change", tariff.pk)
+    page = admin_client.post(path, tariff_form(tariff, point_fee_minor=1), follow=True).content.decode()
+    assert "its amounts and beginning are frozen" in page
+    tariff.refresh_from_db()
+    assert tariff.point_fee_minor == 2000
+    assert admin_client.post(path, tariff_form(tariff, name="Old tariff")).status_code == 302
+
+
+def test_a_tariff_that_would_begin_before_fees_were_paid_is_refused_in_words(
+    admin_client: Client, whole_network: Parcel
+) -> None:
+    form = tariff_form(Tariff.objects.get(), name="Second", valid_from_0="2021-01-01")
+    page = admin_client.post(page_of(Tariff, "add"), form, follow=True).content.decode()
+    assert "A tariff cannot begin in the past" in page
+    assert Tariff.objects.count() == 1
+    form = tariff_form(Tariff.objects.get(), name="Next", valid_from_0="2099-01-01", macro_minor=1)
+    assert "ceiling of a larger region" in admin_client.post(page_of(Tariff, "add"), form).content.decode()
+
+
+def test_a_region_has_one_agent_at_a_time_and_the_form_says_so(admin_client: Client, chain: dict[Level, Any]) -> None:
+    factories.make_appointment(chain[Level.CITY])
+    form = {
+        "agent": factories.make_agent().pk,
+        "region": chain[Level.CITY].pk,
+        "valid_0": f"{now():%Y-%m-%dT%H:%M:%S}",
+        "valid_1": f"{now() + timedelta(days=30):%Y-%m-%dT%H:%M:%S}",
+        "reason": "",
+    }
+    page = admin_client.post(page_of(Appointment, "add"), form).content.decode()
+    assert "Somebody is appointed to this region during that time." in page
+    page = admin_client.post(page_of(Appointment, "add"), form | {"valid_1": ""}).content.decode()
+    assert "the last comes later" in page
+    assert Appointment.objects.count() == 1
+
+
+def test_only_end_and_reason_of_an_appointment_change(admin_client: Client, chain: dict[Level, Any]) -> None:
+    appointment = factories.make_appointment(chain[Level.CITY])
+    before = appointment.valid.lower
+    form = {
+        "agent": factories.make_agent().pk,
+        "valid_0": f"{before + timedelta(hours=8):%Y-%m-%dT%H:%M:%S}",
+        "valid_1": "2099-01-01T00:00:00",
+        "reason": "longer",
+    }
+    assert admin_client.post(page_of(Appointment, "change", appointment.pk), form).status_code == 302
+    after = Appointment.objects.get()
+    assert (after.agent_id, after.valid.lower, after.reason) == (appointment.agent_id, before, "longer")
+
+
+def test_a_point_is_made_with_the_regions_its_coordinates_lie_in(admin_client: Client, chain: dict[Level, Any]) -> None:
+    form = {
+        "ref": "N1",
+        "name": "New",
+        "status": "active",
+        "lat": "22.54",
+        "lon": "113.94",
+        "capacity": "10",
+        "reach_m": "5000",
+        "largest_size": "3",
+        "opening_hours": "Mo-Fr 09:00-18:00",
+        **{f"{group}-{name}": "0" for group in ("memberships", "pauses") for name in ("TOTAL_FORMS", "INITIAL_FORMS")},
+    }
+    assert admin_client.post(page_of(ServicePoint, "add"), form).status_code == 302
+    point = ServicePoint.objects.get(ref="N1")
+    assert point.location == Point(113.94, 22.54, srid=4326)
+    assert point.region_ids == chain_ids(chain)
+    response = admin_client.post(page_of(ServicePoint, "add"), form | {"ref": "N2", "opening_hours": "whenever"})
+    assert response.status_code == 200
+    response = admin_client.post(page_of(ServicePoint, "add"), form | {"ref": "N2", "capacity": "-1"})
+    assert "The capacity is a number from 0." in response.content.decode()
+
+
+def test_keys_are_not_issued_but_revoked_here(admin_client: Client) -> None:
+    device, _ = factories.make_device(make_point())
+    merchant, _ = factories.make_merchant()
+    for model, row in ((Device, device), (MerchantKey, merchant.keys.get())):
+        assert admin_client.get(page_of(model, "add")).status_code == 403
+        body = {"action": "revoke", "_selected_action": [row.pk]}
+        assert "Revoked: 1" in admin_client.post(page_of(model, "changelist"), body, follow=True).content.decode()
+        row.refresh_from_db()
+        assert row.revoked_at is not None
+
+
+def test_who_may_only_look_cannot_revoke(client: Client) -> None:
+    client.force_login(staff_with("network.view_device"))
+    device, _ = factories.make_device(make_point())
+    client.post(page_of(Device, "changelist"), {"action": "revoke", "_selected_action": [device.pk]})
+    device.refresh_from_db()
+    assert device.revoked_at is None
+
+
+def person_form(person: User, **changes: Any) -> dict[str, Any]:
+    management = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
+    return {"phone": person.phone, "name": person.name, "is_active": "on", **management, **changes}
+
+
+def test_staff_that_edits_people_cannot_make_itself_a_superuser(client: Client) -> None:
+    helper = staff_with("network.view_user", "network.change_user")
+    root = User.objects.create_superuser("+8613900009999", "secret-of-root")
+    client.force_login(helper)
+    body = person_form(helper, name="Helper", is_superuser="on", is_staff="on")
+    assert client.post(page_of(User, "change", helper.pk), body).status_code == 302
+    helper.refresh_from_db()
+    assert (helper.name, helper.is_superuser) == ("Helper", False)
+    assert client.post(page_of(User, "change", root.pk), person_form(root)).status_code == 403
+    password = {"password1": "new-pass-word-1", "password2": "new-pass-word-1", "usable_password": "true"}
+    assert client.post(f"/admin/network/user/{root.pk}/password/", password).status_code == 403
+
+
+def test_a_person_is_made_with_a_phone_as_people_write_it(admin_client: Client) -> None:
+    body = {
+        "phone": "139 0000 8888",
+        "name": "New",
+        "usable_password": "true",
+        "password1": "long-pass-word-1",
+        "password2": "long-pass-word-1",
+    }
+    assert admin_client.post(page_of(User, "add"), body).status_code == 302
+    assert User.objects.get(phone="+8613900008888").check_password("long-pass-word-1")
+
+
+def test_the_password_of_a_person_is_changed_and_never_shown(admin_client: Client) -> None:
+    person = factories.make_user(password="old-pass-word-1")
+    body = {"password1": "new-pass-word-1", "password2": "new-pass-word-1", "usable_password": "true"}
+    assert admin_client.post(f"/admin/network/user/{person.pk}/password/", body).status_code == 302
+    person.refresh_from_db()
+    assert person.check_password("new-pass-word-1")
+    assert person.password not in admin_client.get(page_of(User, "change", person.pk)).content.decode()
+
+
+def test_polygons_are_counted_and_not_written_out(admin_client: Client, chain: dict[Level, Any]) -> None:
+    boundary = Boundary.objects.first()
+    assert boundary is not None
+    page = admin_client.get(page_of(Boundary, "change", boundary.pk)).content.decode()
+    assert "POLYGON" not in page
+    assert ">5<" in page
+
+
+def test_every_reason_for_review_and_for_losing_has_its_words() -> None:
+    assert {str(reason) for reason in (*geocoding.Review, *Reason)} <= REASONS.keys()
+    assert {str(reason) for reason in assignment.Lost} <= LOST_BY.keys()
+
+
+def test_the_header_is_in_both_languages(admin_client: Client) -> None:
+    assert "Pickup network · administration" in admin_client.get("/admin/").content.decode()
+    admin_client.cookies["django_language"] = "zh-hans"
+    assert "自提网络 · 管理" in admin_client.get("/admin/").content.decode()
