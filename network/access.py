@@ -56,11 +56,23 @@ def points_of(user: User | AnonymousUser) -> QuerySet[ServicePoint]:
     ).order_by("name", "id")
 
 
-def browser_of(user: User, point: ServicePoint) -> Device:
-    """The device that stands for this person's browsers at a point, so that each scan has one."""
-    name = f"web:{user.pk}"
-    device = Device.objects.filter(service_point=point, name=name, key_hash__isnull=True).first()
-    return device or Device.objects.create(service_point=point, name=name)
+def enrol(*, point: ServicePoint, user: User | None, name: str) -> tuple[Device, str]:
+    """Make a device of the point, a person's browser or the shop's own, and return it with its key, told once."""
+    key, key_hash = new_key()
+    return Device.objects.create(service_point=point, user=user, name=name[:100], key_hash=key_hash), key
+
+
+def device_with(key: str, *, point: ServicePoint) -> Device | None:
+    """The point's device with this key, revoked or not."""
+    return Device.objects.filter(key_hash=hash_key(key), service_point=point).select_related("user").first()
+
+
+def role_at(user: User | AnonymousUser | None, point: ServicePoint) -> Membership.Role | None:
+    """What this person is at the point today."""
+    if user is None or not user.is_authenticated:
+        return None
+    held = Membership.objects.filter(user=user, service_point=point, ended_at__isnull=True).first()
+    return None if held is None else Membership.Role(held.role)
 
 
 def roles_of(user: User | AnonymousUser) -> list[Role]:

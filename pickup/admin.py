@@ -7,8 +7,9 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
@@ -23,13 +24,14 @@ from network.admin import (
     may_change,
     region_names,
 )
-from network.models import ServicePoint
-from pickup import ledger, orders, tasks
+from network.models import ServicePoint, User
+from pickup import ledger, orders, recipients, releases, tasks
 from pickup.models import (
     Account,
     Arrival,
     Assignment,
     Handover,
+    ManualRelease,
     Merchant,
     MerchantKey,
     Notice,
@@ -85,6 +87,11 @@ LOST_BY = {
 NOT_RELEASED = {
     "not_in_review": _("Not in review: %(order)s"),
     "not_located": _("Nobody knows yet where its address lies: %(order)s"),
+}
+NOT_DECIDED = {
+    "decided_already": _("Decided already: %(parcel)s"),
+    "own_release": _("Somebody else must decide about your own release: %(parcel)s"),
+    "undone": _("Undone by the shop, there is nothing to pay: %(parcel)s"),
 }
 OUTSIDE = _("This place lies in no region.")
 
@@ -316,6 +323,81 @@ class HandoverAdmin(ReadOnlyAdmin):
     list_select_related = ["parcel", "service_point", "scan", "undone_by"]
     search_fields = ["=parcel__barcode", "=service_point__ref"]
     ordering = ["-id"]
+
+
+@admin.register(ManualRelease)
+class ManualReleaseAdmin(ReadOnlyAdmin):
+    """Hand-overs without a proof: look at the photo, then approve or reject. The fee follows the approval."""
+
+    list_display = ["made_at", "parcel", "service_point", "clerk", "reason", "note", "state"]
+    list_filter = ["decision", "reason"]
+    list_select_related = ["handover__parcel", "handover", "service_point", "clerk"]
+    search_fields = ["=handover__parcel__barcode", "=service_point__ref"]
+    fields = [
+        *("made_at", "parcel", "service_point", "clerk", "reason", "note", "photo_link"),
+        *("state", "decided_by", "decided_at"),
+    ]
+    readonly_fields = ["parcel", "photo_link", "state"]
+    ordering = ["decision", "-id"]
+    actions = ["approve", "reject"]
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return may_change(request, self)
+
+    @admin.action(description=_("Approve: post the fees"), permissions=["decide"])
+    def approve(self, request: HttpRequest, queryset: QuerySet[ManualRelease]) -> None:
+        self._decide(request, queryset, ManualRelease.Decision.APPROVED)
+
+    @admin.action(description=_("Reject: no fee"), permissions=["decide"])
+    def reject(self, request: HttpRequest, queryset: QuerySet[ManualRelease]) -> None:
+        self._decide(request, queryset, ManualRelease.Decision.REJECTED)
+
+    def _decide(
+        self, request: HttpRequest, queryset: QuerySet[ManualRelease], decision: ManualRelease.Decision
+    ) -> None:
+        assert isinstance(request.user, User)
+        decided = 0
+        for row in queryset.select_related("handover__parcel"):
+            try:
+                releases.decide(row, decision=decision, by=request.user, now=now())
+            except releases.NotDecided as refused:
+                messages.warning(request, NOT_DECIDED[refused.code] % {"parcel": row.handover.parcel})
+            else:
+                self.log_change(request, row, str(decision))
+                decided += 1
+        if decided:
+            messages.success(request, _("Decided: %(count)d") % {"count": decided})
+
+    @admin.display(description=_("parcel"))
+    def parcel(self, row: ManualRelease) -> str:
+        return row.handover.parcel.barcode
+
+    @admin.display(description=_("state"))
+    def state(self, row: ManualRelease) -> str:
+        if row.handover.undone_by_id is not None and not row.decision:
+            return str(_("undone by the shop"))
+        return str(row.get_decision_display() or _("waits for a decision"))
+
+    @admin.display(description=_("photo"))
+    def photo_link(self, row: ManualRelease) -> str:
+        address = reverse("admin:pickup_manualrelease_photo", args=[row.pk])
+        return format_html('<a href="{}">{}</a>', address, _("Open the photo (this is logged)"))
+
+    def get_urls(self) -> list[URLPattern]:
+        photo = self.admin_site.admin_view(self.photo_view)
+        return [path("<int:release_id>/photo/", photo, name="pickup_manualrelease_photo"), *super().get_urls()]
+
+    def photo_view(self, request: HttpRequest, release_id: int) -> HttpResponse:
+        """The sealed photo, opened for whoever may decide; each look leaves a trace."""
+        if not may_change(request, self):
+            raise PermissionDenied
+        row = get_object_or_404(ManualRelease, pk=release_id)
+        try:
+            jpeg = recipients.open_photo(bytes(row.photo))
+        except recipients.Sealed as error:
+            raise Http404 from error
+        self.log_change(request, row, "photo opened")
+        return HttpResponse(jpeg, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 @admin.register(PickupCode)

@@ -1,5 +1,7 @@
 """Proofs that only the recipient has: the QR token, the typed code and the link of the recipient's page.
 
+A delegate's proofs are derived the same way, under another purpose, by the number of the delegation.
+
 All are derived from a key that is never in the database and from the parcel's public id and issue number, so they
 can be written into a message or shown on the recipient's page at any time, while the database holds keyed hashes
 only. A new issue changes all of them at once.
@@ -30,6 +32,7 @@ VERSION = 1
 BODY = struct.Struct(">BB16sII16s")
 SIGNATURE_BYTES = 64
 CODE_DIGITS = 8
+RECIPIENT, DELEGATE = "", "delegate "  # whose proofs: `issue` is the code's issue, or the delegation's number
 
 
 class ForgedToken(Exception):
@@ -66,18 +69,18 @@ def _derive(purpose: str, parcel: UUID, issue: int) -> bytes:
     return hmac.digest(_code_key(), message, "sha256")
 
 
-def secret_of(parcel: UUID, issue: int) -> bytes:
-    return _derive("secret", parcel, issue)[:16]
+def secret_of(parcel: UUID, issue: int, holder: str = RECIPIENT) -> bytes:
+    return _derive(f"{holder}secret", parcel, issue)[:16]
 
 
-def code_of(parcel: UUID, issue: int) -> str:
+def code_of(parcel: UUID, issue: int, holder: str = RECIPIENT) -> str:
     """Eight digits. The bias of the modulo over 256 bits is below 10⁻⁶⁹."""
-    return f"{int.from_bytes(_derive('code', parcel, issue)) % 10**CODE_DIGITS:0{CODE_DIGITS}d}"
+    return f"{int.from_bytes(_derive(f'{holder}code', parcel, issue)) % 10**CODE_DIGITS:0{CODE_DIGITS}d}"
 
 
-def link_of(parcel: UUID, issue: int) -> str:
-    """The last part of the recipient's page address: 128 bits, URL-safe."""
-    return base64.urlsafe_b64encode(_derive("link", parcel, issue)[:16]).decode().rstrip("=")
+def link_of(parcel: UUID, issue: int, holder: str = RECIPIENT) -> str:
+    """The last part of the page's address: 128 bits, URL-safe."""
+    return base64.urlsafe_b64encode(_derive(f"{holder}link", parcel, issue)[:16]).decode().rstrip("=")
 
 
 def hash_secret(secret: bytes) -> bytes:
@@ -93,11 +96,17 @@ def hash_link(link: str) -> bytes:
     return hashlib.sha256(link.encode()).digest()
 
 
-def token_of(*, parcel: UUID, issue: int, point_id: int, expires_at: datetime) -> str:
+def token_of(*, parcel: UUID, issue: int, point_id: int, expires_at: datetime, holder: str = RECIPIENT) -> str:
     kid = max(_signing_keys())
-    body = BODY.pack(VERSION, kid, parcel.bytes, point_id, int(expires_at.timestamp()), secret_of(parcel, issue))
+    secret = secret_of(parcel, issue, holder)
+    body = BODY.pack(VERSION, kid, parcel.bytes, point_id, int(expires_at.timestamp()), secret)
     signed: bytes = base45.b45encode(body + _signing_keys()[kid].sign(body))
     return PREFIX + signed.decode()
+
+
+def public_keys() -> dict[int, bytes]:
+    """The keys that devices without a network check signatures with, raw 32 bytes by key id."""
+    return {kid: _public_key(kid).public_bytes_raw() for kid in _signing_keys()}
 
 
 def is_code(text: str) -> bool:

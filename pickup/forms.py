@@ -186,6 +186,9 @@ class ScanForm(Form):
     ) = None
     shelf: Annotated[Text, Field(max_length=20)] | None = None
     reason: Annotated[Text, Field(max_length=200)] | None = None
+    told: Literal["ok", "expired_but_here", "offline_unknown"] | None = Field(
+        default=None, description="What the device showed while it had no network; absent for a scan made online."
+    )
 
     @model_validator(mode="after")
     def names_a_parcel(self) -> Self:
@@ -205,10 +208,31 @@ class ScanForm(Form):
             code=self.code or "",
             shelf=self.shelf or "",
             reason=self.reason or "",
+            told=self.told or "",
         )
 
 
-FIELD_IN_MESSAGE = re.compile(r"(?:Value error, )?(?:(barcode|token): )?(.*)", re.DOTALL)
+class ReleaseForm(Form):
+    """A hand-over without a proof: which parcel, why, in whose words. The photo comes beside it."""
+
+    scan_id: UUID
+    barcode: Barcode
+    event_at: Moment
+    reason: Literal["no_phone", "unreadable", "not_received", "other"]
+    note: Annotated[Text, Field(max_length=200)] = ""
+
+    @model_validator(mode="after")
+    def says_why(self) -> Self:
+        if self.reason == "other" and not self.note:
+            raise ValueError("note: say why in a few words")
+        return self
+
+    def request(self) -> ScanRequest:
+        reason = f"{self.reason} {self.note}".strip()
+        return ScanRequest(self.scan_id, "pickup", self.event_at, barcode=self.barcode, reason=reason[:200])
+
+
+FIELD_IN_MESSAGE = re.compile(r"(?:Value error, )?(?:(barcode|token|note): )?(.*)", re.DOTALL)
 
 
 def first_error(errors: list[Any]) -> tuple[str, str]:

@@ -76,6 +76,11 @@ def earned_today_minor(service_point_id: int) -> int:
     return int(total)
 
 
+def midnight(at: datetime) -> datetime:
+    """The beginning of the day in the network's time zone."""
+    return datetime.combine(at.astimezone(ZoneInfo(settings.TIME_ZONE)).date(), time(), ZoneInfo(settings.TIME_ZONE))
+
+
 def earnings(point: ServicePoint, *, first: date, last: date) -> list[dict[str, Any]]:
     """A point's postings from the first to the last day, both included, in the network's time zone.
 
@@ -135,9 +140,20 @@ AUDIT = """
     LEFT JOIN LATERAL (SELECT * FROM pickup_tariff WHERE valid_from <= s.recorded_at
                        ORDER BY valid_from DESC LIMIT 1) t ON true
     LEFT JOIN pickup_posting f ON f.handover_id = h.id AND f.kind = 'point_fee'
-    GROUP BY h.id, t.id, t.point_fee_minor
-    HAVING t.id IS NULL OR COUNT(f.id) <> CASE WHEN t.point_fee_minor > 0 THEN 1 ELSE 0 END
-        OR MAX(f.amount_minor) <> t.point_fee_minor
+    LEFT JOIN pickup_manualrelease m ON m.handover_id = h.id
+    GROUP BY h.id, t.id, t.point_fee_minor, s.proof, m.decision
+    HAVING t.id IS NULL OR MAX(f.amount_minor) <> t.point_fee_minor
+        OR (s.proof = 'manual') <> (m.decision IS NOT NULL)
+        -- A release without a proof earns nothing until it is approved; one that was undone before never does.
+        OR COUNT(f.id) NOT BETWEEN CASE WHEN t.point_fee_minor > 0 AND s.proof <> 'manual' THEN 1 ELSE 0 END
+            AND CASE WHEN t.point_fee_minor > 0 AND COALESCE(m.decision, 'approved') = 'approved' THEN 1 ELSE 0 END
+  UNION ALL
+    SELECT 'approved release that stands and was not paid', h.id::text
+    FROM pickup_manualrelease m JOIN pickup_handover h ON h.id = m.handover_id JOIN pickup_scan s ON s.id = h.scan_id
+    WHERE m.decision = 'approved' AND h.undone_by_id IS NULL
+      AND NOT EXISTS (SELECT FROM pickup_posting f WHERE f.handover_id = h.id)
+      AND (SELECT t.point_fee_minor FROM pickup_tariff t WHERE t.valid_from <= s.recorded_at
+           ORDER BY t.valid_from DESC LIMIT 1) > 0
   UNION ALL
     SELECT 'flat fee of another shop', f.key
     FROM pickup_posting f JOIN pickup_handover h ON h.id = f.handover_id JOIN pickup_account a ON a.id = f.credit_id
@@ -179,9 +195,13 @@ MINOR_DIGITS = dict.fromkeys(
 ) | dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3)
 
 
+def minor_digits(currency: str) -> int:
+    return MINOR_DIGITS.get(currency, 2)
+
+
 def written(amount_minor: int, currency: str) -> str:
     """An amount as people write it, without the currency's name: 123456 fen are 1,234.56."""
-    digits = MINOR_DIGITS.get(currency, 2)
+    digits = minor_digits(currency)
     whole, part = divmod(abs(amount_minor), 10**digits)
     sign = "−" if amount_minor < 0 else ""
     return f"{sign}{whole:,}" + (f".{part:0{digits}d}" if digits else "")

@@ -2,71 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Protocol
 
 from django.conf import settings
 from django.db import transaction
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from network.messages import Gateway, Message, NotSent, gateway
 from pickup import codes, parcels, recipients
 from pickup.models import Notice, Parcel
 
 log = logging.getLogger(__name__)
 
 TRIES = 12
-
-
-class NotSent(Exception):
-    """The gateway did not take the message; it is tried again later."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """What leaves the network for one recipient. `token` is the QR's text, `code` the eight digits."""
-
-    kind: str
-    reference: str
-    barcode: str
-    phone: str
-    text: str
-    url: str
-    token: str
-    code: str
-
-
-class Gateway(Protocol):
-    def send(self, message: Message) -> None: ...
-
-
-class FileGateway:
-    """Appends each message as one JSON line, in one write, so that several workers may share the file."""
-
-    def __init__(self, path: str) -> None:
-        self.path = Path(path)
-
-    def send(self, message: Message) -> None:
-        line = json.dumps(asdict(message), ensure_ascii=False) + "\n"
-        try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                os.write(descriptor, line.encode())
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise NotSent(str(error)) from error
-
-
-def gateway() -> Gateway | None:
-    """The configured gateway; without one the rows wait, and nothing of them is lost or logged."""
-    return FileGateway(settings.NOTICES_FILE) if settings.NOTICES_FILE else None
 
 
 def queue(waiting: Iterable[Parcel], *, kind: str) -> None:

@@ -122,6 +122,7 @@ def _decide(scanner: Scanner, device: Device, request: ScanRequest) -> Answer | 
         barcode=request.barcode,
         shelf=request.shelf,
         reason=request.reason,
+        told=request.told,
         event_at=request.event_at,
         request_hash=request.hash(),
     )

@@ -50,10 +50,14 @@ class ScanRequest:
     code: str = ""
     shelf: str = ""
     reason: str = ""
+    told: str = ""  # the verdict that the device showed while it had no network
 
     def hash(self) -> bytes:
-        """The same for the same scan however often it is uploaded; codes cannot be read back from it."""
-        body = {name: str(value) for name, value in asdict(self).items() if name != "code"}
+        """The same for the same scan however often it is uploaded; codes cannot be read back from it.
+
+        A scan that was sent and whose answer got lost is sent again with what the device told meanwhile.
+        """
+        body = {name: str(value) for name, value in asdict(self).items() if name not in ("code", "told")}
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
 
 

@@ -19,14 +19,16 @@ HAND_OVER = """
     FROM network_device d
     JOIN network_servicepoint p ON p.id = d.service_point_id
     CROSS JOIN unnest(
-        %s::uuid[], %s::bytea[], %s::timestamptz[], %s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::bytea[]
-    ) WITH ORDINALITY AS s(scan_id, request_hash, event_at, barcode, parcel_uuid, audience, proof, proof_hash, place)
+        %s::uuid[], %s::bytea[], %s::timestamptz[], %s::text[], %s::text[],
+        %s::uuid[], %s::bigint[], %s::text[], %s::bytea[]
+    ) WITH ORDINALITY AS s(
+        scan_id, request_hash, event_at, barcode, told, parcel_uuid, audience, proof, proof_hash, place)
     CROSS JOIN LATERAL hand_over(
         d.id, p.id,
         CASE WHEN d.revoked_at IS NOT NULL THEN 'device_revoked'
              WHEN p.status = 'suspended' THEN 'point_suspended' ELSE %s END,
         %s, s.scan_id, s.request_hash, s.event_at, s.barcode, s.parcel_uuid, s.proof,
-        CASE WHEN s.proof <> 'qr' OR s.audience = p.id THEN s.proof_hash END, %s) h
+        CASE WHEN s.proof <> 'qr' OR s.audience = p.id THEN s.proof_hash END, s.told, %s) h
     WHERE {device}
 """
 COUNT_ATTEMPT = """
@@ -53,6 +55,12 @@ def hand_over(scanner: Scanner, requests: Sequence[ScanRequest]) -> dict[UUID, A
     return answers
 
 
+def release(scanner: Scanner, request: ScanRequest) -> Answer | ScanIdReused:
+    """Hand a parcel over without a proof; the caller records why, in the same transaction. It earns nothing (R5)."""
+    assert connection.in_atomic_block, "release() is a building block: the use case opens the transaction"
+    return _run(scanner, [(request, None, None, "manual", None)])[request.scan_id]
+
+
 Proven = tuple[ScanRequest, UUID | None, int | None, str, bytes | None]
 
 
@@ -76,13 +84,14 @@ def _run(scanner: Scanner, proven: Sequence[Proven]) -> dict[UUID, Answer | Scan
         [request.hash() for request, *_ in proven],
         [request.event_at for request, *_ in proven],
         [request.barcode for request, *_ in proven],
+        [request.told for request, *_ in proven],
         *([row[place] for row in proven] for place in range(1, 5)),
     ]
     together: Any = transaction.atomic(durable=True) if len(proven) > 1 else nullcontext()
     with together:
         if len(proven) > 1:
             with connection.cursor() as cursor:
-                cursor.execute(LOCK, [columns[3], columns[4]])
+                cursor.execute(LOCK, [columns[3], columns[5]])
         rows = _rows(HAND_OVER, scanner, *columns, scanner.refusal, scanner.clerk_id, settings.TIME_ZONE)
     if not rows:
         raise UnknownScanner

@@ -1,6 +1,6 @@
 from network.models.addresses import Address
 from network.models.agents import Agent, Appointment
-from network.models.points import Device, Membership, Pause, ServicePoint, Size
+from network.models.points import Device, Invitation, Membership, Pairing, Pause, ServicePoint, Size
 from network.models.regions import Boundary, BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
 from network.models.users import E164, SignInAttempt, User
 
@@ -13,8 +13,10 @@ __all__ = [
     "BoundaryOverlap",
     "BoundarySet",
     "Device",
+    "Invitation",
     "Level",
     "Membership",
+    "Pairing",
     "Pause",
     "Region",
     "RegionAlias",

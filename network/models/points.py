@@ -142,17 +142,28 @@ class Pause(models.Model):
 
 
 class Device(models.Model):
-    """What scans at a service point: a paired scanner with its own key, or a browser somebody signed in with.
+    """What scans at a service point: a scanner, a shop's own phone (no person), or a browser of one person.
 
-    Only the SHA-256 of the key is stored; a browser has none, its session is its key.
+    Its key is told once and only the SHA-256 of it stored; one without a key signs nobody in. A person's browser
+    works as long as that person is a member.
     """
 
     service_point = models.ForeignKey(
         ServicePoint, models.PROTECT, related_name="devices", verbose_name=_("service point")
     )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="devices",
+        verbose_name=_("person"),
+        help_text=_("whose browser it is; empty: the shop's own"),
+    )
     name = models.CharField(_("name"), max_length=100)
     key_hash = models.BinaryField(_("hash of the key"), max_length=32, null=True, unique=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    seen_at = models.DateTimeField(_("last seen"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
 
     class Meta:
@@ -161,3 +172,67 @@ class Device(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Pairing(models.Model):
+    """A one-time invitation of a device, shown as a QR by the owner. Only the hash of its secret is stored."""
+
+    service_point = models.ForeignKey(
+        ServicePoint, models.CASCADE, related_name="pairings", verbose_name=_("service point")
+    )
+    name = models.CharField(_("name of the device"), max_length=100)
+    secret_hash = models.BinaryField(_("hash of the secret"), max_length=32, unique=True, editable=False)
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("made by"), db_index=False
+    )
+    expires_at = models.DateTimeField(_("expires"))
+    device = models.OneToOneField(
+        Device, models.PROTECT, null=True, blank=True, related_name="pairing", verbose_name=_("device")
+    )
+
+    class Meta:
+        verbose_name = _("pairing of a device")
+        verbose_name_plural = _("pairings of devices")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Invitation(models.Model):
+    """An owner asks a person to work at a service point; it ends by being accepted, declined or withdrawn."""
+
+    class End(models.TextChoices):
+        ACCEPTED = "accepted", _("accepted")
+        DECLINED = "declined", _("declined")
+        WITHDRAWN = "withdrawn", _("withdrawn")
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="invitations", verbose_name=_("person")
+    )
+    service_point = models.ForeignKey(
+        ServicePoint, models.PROTECT, related_name="invitations", verbose_name=_("service point")
+    )
+    role = models.CharField(_("role"), max_length=10, choices=Membership.Role.choices)
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("made by"), db_index=False
+    )
+    made_at = models.DateTimeField(_("made"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"))
+    end = models.CharField(_("end"), max_length=10, choices=End.choices, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        constraints = [
+            models.UniqueConstraint(
+                name="invitation_once_at_a_time", fields=["user", "service_point"], condition=Q(end="")
+            ),
+            models.CheckConstraint(
+                name="invitation_end_has_time",
+                condition=Q(end="", ended_at__isnull=True) | (~Q(end="") & Q(ended_at__isnull=False)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.role} {self.service_point_id}"

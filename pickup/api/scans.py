@@ -9,12 +9,12 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.utils.timezone import localdate
 from ninja import Query, Router, Schema
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from pickup import forms, ledger, parcels, scanning, tasks
-from pickup.api.errors import ErrorBody, Problem, body
+from pickup import forms, ledger, parcels, scanning, tasks, uploads
+from pickup.api.errors import ErrorBody, Problem
 from pickup.api.keys import DeviceKeyAuth, ScannerKeyAuth, UploaderKeyAuth, device_of
-from pickup.scans import ScanIdReused, Scanner, ScanRequest, UnknownScanner
+from pickup.scans import ScanIdReused, Scanner, UnknownScanner
 
 router = Router(tags=["scans"])
 ERRORS = dict.fromkeys((400, 401, 413, 422, 503), ErrorBody)
@@ -37,7 +37,7 @@ class AnswerOut(Schema):
     message: str
 
 
-Rows = Annotated[list[dict[str, Any]], Field(max_length=500)]
+Rows = Annotated[list[dict[str, Any]], Field(max_length=uploads.ROWS)]
 
 
 class BatchIn(forms.Form):
@@ -50,6 +50,7 @@ class BatchRow(Schema):
     row: int
     scan_id: UUID | None = None
     status: int
+    final: bool
     error: dict[str, Any] | None = None
     verdict: str | None = None
     parcel: ParcelOut | None = None
@@ -93,27 +94,11 @@ def scan(request: HttpRequest, payload: forms.ScanForm) -> Any:
 def batch(request: HttpRequest, payload: BatchIn | Rows) -> Any:
     """Scans in any order and any number of times; each row has its own answer, `row` counts from 0.
 
+    A row that is not `final` was refused for a reason that time may mend: upload the same scan again later.
+
     The body is `{"scans": [...]}`, answered `{"results": [...]}`, or a bare list, answered with one.
     """
-    rows: list[dict[str, Any]] = []
-    good: list[tuple[dict[str, Any], ScanRequest]] = []
-    for number, raw in enumerate(payload.scans if isinstance(payload, BatchIn) else payload):
-        row: dict[str, Any] = {"row": number, "scan_id": None, "status": 400}
-        rows.append(row)
-        try:
-            form = forms.ScanForm.model_validate(raw)
-        except ValidationError as error:
-            field, reason = forms.first_error(list(error.errors()))
-            row |= body("malformed", reason, field)
-            continue
-        row["scan_id"] = form.scan_id
-        good.append((row, form.request()))
-    answers = scanning.record_batch(scanner_of(request), [scan_request for _, scan_request in good])
-    for (row, _), answer in zip(good, answers, strict=True):
-        if isinstance(answer, ScanIdReused):
-            row |= {"status": 422, **body("scan_id_reused", str(answer), "scan_id")}
-        else:
-            row |= {"status": 200, **answer.as_json()}
+    rows = uploads.record(scanner_of(request), payload.scans if isinstance(payload, BatchIn) else payload)
     tasks.ring(tasks.send_notices)
     return {"results": rows} if isinstance(payload, BatchIn) else rows
 

@@ -20,6 +20,8 @@ class Merchant(models.Model):
         _("storage, days"), null=True, blank=True, help_text=_("empty: as the tariff says")
     )
 
+    language = models.CharField(_("language of its notices"), max_length=10, default="zh-hans")
+
     class Meta:
         verbose_name = _("merchant")
         verbose_name_plural = _("merchants")

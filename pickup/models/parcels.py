@@ -94,6 +94,7 @@ class Parcel(models.Model):
     shelf = models.CharField(_("shelf"), max_length=20, blank=True)
     ready_at = models.DateTimeField(_("ready"), null=True, blank=True)
     hold_until = models.DateTimeField(_("held until"), null=True, blank=True)
+    extended_at = models.DateTimeField(_("extended"), null=True, blank=True, help_text=_("by the recipient, once"))
     collected_at = models.DateTimeField(_("collected"), null=True, blank=True)
 
     class Meta:
@@ -139,7 +140,8 @@ class Scan(models.Model):
 
     `event_at` is the device's word, `recorded_at` the database's. `answer` is kept as it was first given, so
     that a repeat is answered with the same words; it holds nothing personal. Only a refusal that time may mend is
-    decided anew, and gets a row of its own when the verdict has become another one.
+    decided anew, and gets a row of its own when the verdict has become another one. `told` is the verdict that a
+    device without a network showed before the server knew; where the two differ, the shop has a conflict to look at.
     """
 
     class Kind(models.TextChoices):
@@ -164,6 +166,7 @@ class Scan(models.Model):
     )
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
     verdict = models.CharField(_("verdict"), max_length=20, choices=Verdict.choices)
+    told = models.CharField(_("told offline"), max_length=20, choices=Verdict.choices, blank=True, db_default="")
     parcel = models.ForeignKey(Parcel, models.PROTECT, null=True, related_name="scans", verbose_name=_("parcel"))
     barcode = models.CharField(_("barcode as scanned"), max_length=64, blank=True)
     proof = models.CharField(_("proof"), max_length=10, blank=True)
@@ -180,6 +183,7 @@ class Scan(models.Model):
         indexes = [
             models.Index(name="scan_point_time", fields=["service_point", "recorded_at"]),
             models.Index(name="scan_device_id", fields=["device", "scan_id"]),
+            models.Index(name="scan_offline", fields=["service_point", "recorded_at"], condition=~Q(told="")),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -270,6 +274,172 @@ class PickupCode(models.Model):
         return f"code of parcel {self.parcel_id}"
 
 
+class Delegation(models.Model):
+    """Proofs for somebody who fetches a parcel for its recipient: an own QR, code and page, with an end.
+
+    They are derived like the recipient's own, by `number` beside the parcel's issue, and stored as keyed hashes only.
+    A typed code counts against the same five attempts as the recipient's.
+    """
+
+    parcel = models.ForeignKey(Parcel, models.PROTECT, related_name="delegations", verbose_name=_("parcel"))
+    number = models.SmallIntegerField(_("number"))
+    token_hash = models.BinaryField(_("hash of the QR's secret"), max_length=32, editable=False)
+    code_hash = models.BinaryField(_("keyed hash of the code"), max_length=32, editable=False)
+    link_hash = models.BinaryField(_("hash of the link"), max_length=32, unique=True, editable=False)
+    created_at = models.DateTimeField(_("created"), db_default=DatabaseClock())
+    expires_at = models.DateTimeField(_("expires"))
+    revoked_at = models.DateTimeField(_("withdrawn"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("delegation")
+        verbose_name_plural = _("delegations")
+        constraints = [
+            models.UniqueConstraint(name="delegation_number_once", fields=["parcel", "number"]),
+            models.UniqueConstraint(
+                name="delegation_one_at_a_time", fields=["parcel"], condition=Q(revoked_at__isnull=True)
+            ),
+            models.CheckConstraint(name="delegation_number", condition=Q(number__range=(1, 10))),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} of parcel {self.parcel_id}"
+
+
+class ManualRelease(models.Model):
+    """A hand-over without a proof, by a clerk who says why and shows a photo (R5).
+
+    It earns nothing until an admin approves it; the photo is sealed like all personal data.
+    """
+
+    class Reason(models.TextChoices):
+        NO_PHONE = "no_phone", _("recipient has no phone here, showed an identity card")
+        UNREADABLE = "unreadable", _("QR unreadable and code locked")
+        NOT_RECEIVED = "not_received", _("the message never arrived")
+        OTHER = "other", _("something else")
+
+    class Decision(models.TextChoices):
+        APPROVED = "approved", _("approved")
+        REJECTED = "rejected", _("rejected")
+
+    handover = models.OneToOneField(Handover, models.PROTECT, related_name="release", verbose_name=_("verified pickup"))
+    service_point = models.ForeignKey(
+        ServicePoint, models.PROTECT, related_name="+", verbose_name=_("service point"), db_index=False
+    )
+    clerk = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", verbose_name=_("clerk"), db_index=False
+    )
+    reason = models.CharField(_("reason"), max_length=20, choices=Reason.choices)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+    photo = models.BinaryField(_("photo, sealed"), editable=False)
+    made_at = models.DateTimeField(_("made"), db_default=DatabaseClock())
+    decision = models.CharField(_("decision"), max_length=10, choices=Decision.choices, blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("decided by")
+    )
+    decided_at = models.DateTimeField(_("decided"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("release without proof")
+        verbose_name_plural = _("releases without proof")
+        indexes = [models.Index(name="release_of_a_week", fields=["service_point", "made_at"])]
+        constraints = [
+            models.CheckConstraint(
+                name="release_decision_is_whole",
+                condition=Q(decision="", decided_by__isnull=True, decided_at__isnull=True)
+                | (~Q(decision="") & Q(decided_by__isnull=False, decided_at__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="release_decided_by_another", condition=Q(clerk__isnull=True) | ~Q(decided_by=F("clerk"))
+            ),
+            models.CheckConstraint(
+                name="release_decision_known", condition=Q(decision__in=["", "approved", "rejected"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"release {self.handover_id}"
+
+
+class Dispute(models.Model):
+    """A recipient says "I did not collect this". Fees of that pickup are not settled before it is resolved."""
+
+    class Outcome(models.TextChoices):
+        UPHELD = "upheld", _("upheld: the fees are taken back")
+        DISMISSED = "dismissed", _("dismissed: the pickup stands")
+
+    handover = models.OneToOneField(Handover, models.PROTECT, related_name="dispute", verbose_name=_("verified pickup"))
+    opened_at = models.DateTimeField(_("opened"), db_default=DatabaseClock())
+    note = models.CharField(_("what the recipient says"), max_length=500, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome.choices, blank=True)
+    resolved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("resolved by")
+    )
+    resolved_at = models.DateTimeField(_("resolved"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("dispute")
+        verbose_name_plural = _("disputes")
+        constraints = [
+            models.CheckConstraint(name="dispute_outcome_known", condition=Q(outcome__in=["", "upheld", "dismissed"])),
+            models.CheckConstraint(
+                name="dispute_outcome_is_whole",
+                condition=Q(outcome="", resolved_by__isnull=True, resolved_at__isnull=True)
+                | (~Q(outcome="") & Q(resolved_by__isnull=False, resolved_at__isnull=False)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"dispute of {self.handover_id}"
+
+
+class StockCount(models.Model):
+    """A count of the shelf (盘点): what was scanned, beside what should have been there at that moment."""
+
+    service_point = models.ForeignKey(
+        ServicePoint, models.PROTECT, related_name="+", verbose_name=_("service point"), db_index=False
+    )
+    device = models.ForeignKey(Device, models.PROTECT, related_name="+", verbose_name=_("device"), db_index=False)
+    count_id = models.UUIDField(_("count id"), help_text=_("told by the device"))
+    counted_at = models.DateTimeField(_("counted"), db_default=DatabaseClock())
+
+    class Meta:
+        verbose_name = _("stock count")
+        verbose_name_plural = _("stock counts")
+        indexes = [models.Index(name="stock_count_point", fields=["service_point", "counted_at"])]
+        constraints = [models.UniqueConstraint(name="stock_count_once", fields=["device", "count_id"])]
+
+    def __str__(self) -> str:
+        return f"{self.service_point_id} {self.counted_at:%Y-%m-%d %H:%M}"
+
+
+class StockCountLine(models.Model):
+    """One barcode of a stock count: found or missing, known or not. An overdue parcel that was found is `overdue`."""
+
+    class Found(models.TextChoices):
+        HERE = "here", _("here and expected")
+        OVERDUE = "overdue", _("here and overdue")
+        MISSING = "missing", _("missing")
+        ORPHAN = "orphan", _("here and not expected")
+
+    count = models.ForeignKey(StockCount, models.PROTECT, related_name="lines", verbose_name=_("stock count"))
+    barcode = models.CharField(_("barcode"), max_length=64)
+    parcel = models.ForeignKey(Parcel, models.PROTECT, null=True, related_name="+", verbose_name=_("parcel"))
+    found = models.CharField(_("found"), max_length=10, choices=Found.choices)
+
+    class Meta:
+        verbose_name = _("line of a stock count")
+        verbose_name_plural = _("lines of stock counts")
+        constraints = [
+            models.UniqueConstraint(name="stock_count_line_once", fields=["count", "barcode"]),
+            models.CheckConstraint(
+                name="stock_count_line_known", condition=Q(found__in=["here", "overdue", "missing", "orphan"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.found} {self.barcode}"
+
+
 class WrongCodeDay(models.Model):
     """Typed codes tried at one shop on one day and not (yet) found right: at most 20, counted before comparing."""
 
@@ -304,6 +474,7 @@ class Notice(models.Model):
 
     parcel = models.ForeignKey(Parcel, models.PROTECT, related_name="notices", verbose_name=_("parcel"))
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    round = models.SmallIntegerField(_("round"), default=0, help_text=_("0: by itself, 1 and more: asked for again"))
     created_at = models.DateTimeField(_("created"), db_default=DatabaseClock())
     next_try_at = models.DateTimeField(_("next try"), db_default=DatabaseClock())
     tries = models.SmallIntegerField(_("tries"), default=0)
@@ -315,9 +486,12 @@ class Notice(models.Model):
         verbose_name = _("notice")
         verbose_name_plural = _("notices")
         indexes = [
-            models.Index(name="notice_unsent", fields=["next_try_at"], condition=Q(sent_at__isnull=True, gave_up=False))
+            models.Index(
+                name="notice_unsent", fields=["next_try_at"], condition=Q(sent_at__isnull=True, gave_up=False)
+            ),
+            models.Index(name="notice_sent", fields=["sent_at"]),
         ]
-        constraints = [models.UniqueConstraint(name="notice_once_per_kind", fields=["parcel", "kind"])]
+        constraints = [models.UniqueConstraint(name="notice_once_per_round", fields=["parcel", "kind", "round"])]
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.parcel_id}"

@@ -12,14 +12,15 @@ DECLARE
 BEGIN
     FOREACH only_added IN ARRAY ARRAY[
         'pickup_scan', 'pickup_posting', 'pickup_arrival', 'pickup_assignment',
-        'pickup_settlement', 'pickup_statement', 'pickup_statementline'
+        'pickup_settlement', 'pickup_statement', 'pickup_statementline', 'pickup_stockcount', 'pickup_stockcountline'
     ] LOOP
         EXECUTE format('CREATE TRIGGER only_added BEFORE UPDATE OR DELETE ON %I
                         FOR EACH ROW EXECUTE FUNCTION refuse_change()', only_added);
     END LOOP;
     FOREACH only_added IN ARRAY ARRAY[
         'pickup_scan', 'pickup_posting', 'pickup_arrival', 'pickup_assignment', 'pickup_handover',
-        'pickup_settlement', 'pickup_statement', 'pickup_statementline'
+        'pickup_settlement', 'pickup_statement', 'pickup_statementline', 'pickup_stockcount', 'pickup_stockcountline',
+        'pickup_manualrelease', 'pickup_dispute', 'pickup_delegation'
     ] LOOP
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I
                         FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', only_added);
@@ -38,6 +39,24 @@ BEGIN
 END $$;
 CREATE TRIGGER only_undone BEFORE UPDATE OR DELETE ON pickup_handover
     FOR EACH ROW EXECUTE FUNCTION handover_is_only_undone();
+
+-- What waits for somebody's word gets it once: a release is decided, a dispute resolved, a delegation withdrawn.
+CREATE FUNCTION ends_once() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    ends text[] := string_to_array(TG_ARGV[0], ' ');
+BEGIN
+    IF TG_OP = 'UPDATE' AND to_jsonb(OLD) ->> ends[1] IS NULL AND to_jsonb(OLD) - ends = to_jsonb(NEW) - ends THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'a row of % ends once and is not changed otherwise', TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER only_decided BEFORE UPDATE OR DELETE ON pickup_manualrelease
+    FOR EACH ROW EXECUTE FUNCTION ends_once('decided_at decided_by_id decision');
+CREATE TRIGGER only_resolved BEFORE UPDATE OR DELETE ON pickup_dispute
+    FOR EACH ROW EXECUTE FUNCTION ends_once('resolved_at resolved_by_id outcome');
+CREATE TRIGGER only_withdrawn BEFORE UPDATE OR DELETE ON pickup_delegation
+    FOR EACH ROW EXECUTE FUNCTION ends_once('revoked_at');
 
 -- R4: the steps a parcel may take. `pickup.parcels.FOLLOWS` says the same; a test compares the two.
 CREATE TABLE parcel_step (before varchar(10), after varchar(10), PRIMARY KEY (before, after));

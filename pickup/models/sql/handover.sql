@@ -116,12 +116,14 @@ END $$;
 
 -- R4–R8, R10. One scan of kind pickup, stored with its verdict whatever it is.
 -- p_proof: 'qr' (signature checked by the caller) or 'code' (attempt counted and committed by the caller) with the
--- keyed hash to compare; 'uncounted' when there was nothing to try a code on; 'locked'; 'bad'.
+-- keyed hash to compare; 'manual' for a release that the caller records beside it; 'uncounted' when there was nothing
+-- to try a code on; 'locked'; 'bad'.
 -- The parcel is named by its barcode, its public id, or both. A repeat of (device, scan_id) gets the stored answer,
 -- unless that was a refusal that time may mend: then it is decided anew.
 CREATE FUNCTION hand_over(
     p_device_id bigint, p_point_id bigint, p_refusal text, p_clerk_id bigint, p_scan_id uuid, p_request_hash bytea,
-    p_event_at timestamptz, p_barcode text, p_parcel_uuid uuid, p_proof text, p_proof_hash bytea, p_time_zone text
+    p_event_at timestamptz, p_barcode text, p_parcel_uuid uuid, p_proof text, p_proof_hash bytea, p_told text,
+    p_time_zone text
 ) RETURNS TABLE (verdict text, answer text, repeated boolean, same_request boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -181,8 +183,13 @@ BEGIN
         v_verdict := CASE
             WHEN p_parcel_uuid IS NOT NULL AND p_parcel_uuid <> parcel.uuid THEN 'wrong_code'
             WHEN p_proof = 'qr' AND p_proof_hash = secret.token_hash THEN 'ok'
-            WHEN p_proof = 'qr' THEN 'code_revoked'
             WHEN p_proof = 'code' AND p_proof_hash = secret.code_hash THEN 'ok'
+            WHEN p_proof = 'manual' THEN 'ok'
+            WHEN p_proof IN ('qr', 'code') AND EXISTS (
+                SELECT FROM pickup_delegation d
+                WHERE d.parcel_id = parcel.id AND d.revoked_at IS NULL AND v_now < d.expires_at
+                  AND p_proof_hash = CASE p_proof WHEN 'qr' THEN d.token_hash ELSE d.code_hash END) THEN 'ok'
+            WHEN p_proof = 'qr' THEN 'code_revoked'
             ELSE 'wrong_code' END;
         IF v_verdict = 'ok' AND (parcel.status = 'expired' OR parcel.hold_until < v_now) THEN
             v_verdict := 'expired_but_here';
@@ -202,9 +209,9 @@ BEGIN
             'today_minor', CASE WHEN p_refusal = '' THEN earned_since(p_point_id, v_today) END,
             'detail', v_detail)::text;
         INSERT INTO pickup_scan (scan_id, device_id, clerk_id, service_point_id, kind, verdict, parcel_id, barcode,
-                                 proof, shelf, reason, event_at, request_hash, answer)
+                                 proof, told, shelf, reason, event_at, request_hash, answer)
         VALUES (p_scan_id, p_device_id, p_clerk_id, p_point_id, 'pickup', v_verdict, parcel.id, p_barcode,
-                p_proof, '', '', p_event_at, p_request_hash, v_answer);
+                p_proof, p_told, '', '', p_event_at, p_request_hash, v_answer);
         RETURN QUERY SELECT v_verdict, v_answer, false, true;
         RETURN;
     END IF;
@@ -214,16 +221,19 @@ BEGIN
     INSERT INTO pickup_handover (parcel_id, service_point_id, scan_id) VALUES (parcel.id, p_point_id, v_scan_pk)
     RETURNING id INTO v_handover_id;
     UPDATE pickup_parcel SET status = 'collected', collected_at = v_now WHERE id = parcel.id;
-    v_fee := charge_pickup(v_handover_id, p_point_id, parcel.region_ids, v_now);
+    -- A release without a proof earns nothing until an admin approves it (R5).
+    IF p_proof <> 'manual' THEN
+        v_fee := charge_pickup(v_handover_id, p_point_id, parcel.region_ids, v_now);
+    END IF;
     v_answer := json_build_object('verdict', v_verdict, 'parcel', json_build_object(
             'barcode', parcel.barcode, 'status', 'collected', 'hold_until', parcel.hold_until),
         'shelf', parcel.shelf, 'waiting_here', waiting_here(parcel.id, p_point_id, parcel.person),
         'fee_minor', v_fee, 'today_minor', earned_since(p_point_id, v_today), 'detail', NULL)::text;
     INSERT INTO pickup_scan (id, scan_id, device_id, clerk_id, service_point_id, kind, verdict, parcel_id, barcode,
-                             proof, shelf, reason, event_at, request_hash, answer)
+                             proof, told, shelf, reason, event_at, request_hash, answer)
     OVERRIDING SYSTEM VALUE
     VALUES (v_scan_pk, p_scan_id, p_device_id, p_clerk_id, p_point_id, 'pickup', v_verdict, parcel.id, p_barcode,
-            p_proof, parcel.shelf, '', p_event_at, p_request_hash, v_answer);
+            p_proof, p_told, parcel.shelf, '', p_event_at, p_request_hash, v_answer);
     IF p_proof = 'code' THEN  -- the right code does not count against the shop's day
         UPDATE pickup_wrongcodeday SET wrong = wrong - 1
         WHERE service_point_id = p_point_id AND day = (v_now AT TIME ZONE p_time_zone)::date AND wrong > 0;
