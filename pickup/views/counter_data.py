@@ -8,7 +8,6 @@ import json
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
 from django.core.serializers.json import DjangoJSONEncoder
@@ -256,12 +255,7 @@ def _rows(statement: str, **parameters: Any) -> list[dict[str, Any]]:
 
 
 def _json(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, cls=DjangoJSONEncoder, ensure_ascii=False, default=_plain).encode()
-
-
-def _plain(value: object) -> str:
-    assert isinstance(value, UUID)
-    return str(value)
+    return json.dumps(body, cls=DjangoJSONEncoder, ensure_ascii=False).encode()
 
 
 def _base64(raw: bytes) -> str:
