@@ -23,7 +23,13 @@ class BadPeriod(Exception):
 def appoint(
     *, agent: Agent, region: Region, since: datetime, until: datetime | None = None, reason: str = ""
 ) -> Appointment:
-    """Appoint an agent to a region, for a year where no end is given. The same appointment again changes nothing."""
+    """Appoint an agent to a region, for a year where no end is given. The same appointment again, or one without
+    an end for an agent who holds the region then, changes nothing. Raises BadPeriod and RegionTaken.
+    """
+    if until is None:
+        held = Appointment.objects.filter(agent=agent, region=region, valid__contains=since).first()
+        if held is not None:
+            return held
     until = until or since + TERM
     if until <= since:
         raise BadPeriod(f"{since.isoformat()} – {until.isoformat()}")

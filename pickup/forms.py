@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from network.models import Size
+from network.rows import Latitude, Longitude
 from pickup import recipients
 from pickup.orders import OrderDraft, ParcelDraft
 from pickup.scans import ScanRequest
@@ -62,8 +63,6 @@ Barcode = Annotated[
 ]
 Phone = Annotated[str, StringConstraints(strip_whitespace=True, max_length=32), AfterValidator(possible_phone)]
 Moment = Annotated[datetime, AfterValidator(storable_time)]
-Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
-Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 
 
 class Form(BaseModel):

@@ -20,7 +20,7 @@ class Address(models.Model):
     location = models.PointField(_("location, WGS 84"), srid=4326, null=True, blank=True, spatial_index=False)
     region = models.ForeignKey(Region, models.PROTECT, null=True, blank=True, related_name="+")
     region_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
-    source = models.CharField(_("found by"), max_length=20, blank=True, help_text="given, gazetteer, reviewer, …")
+    source = models.CharField(_("found by"), max_length=20, blank=True, help_text=_("given, gazetteer, reviewer, …"))
     accuracy_m = models.FloatField(_("accuracy, m"), null=True, blank=True)
     given_lat = models.FloatField(_("latitude as given"), null=True, blank=True)
     given_lon = models.FloatField(_("longitude as given"), null=True, blank=True)

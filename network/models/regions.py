@@ -26,13 +26,13 @@ class Level(models.IntegerChoices):
 
 
 class Region(models.Model):
-    code = models.CharField(_("code"), max_length=32, unique=True, help_text="GB/T 2260 where there is one")
+    code = models.CharField(_("code"), max_length=32, unique=True, help_text=_("GB/T 2260 where there is one"))
     name = models.CharField(_("name"), max_length=100)
     level = models.SmallIntegerField(_("level"), choices=Level.choices)
     parent = models.ForeignKey(
         "self", models.PROTECT, null=True, blank=True, related_name="children", verbose_name=_("parent")
     )
-    path = models.CharField(_("path"), max_length=200, unique=True, help_text="codes from the root, joined by dots")
+    path = models.CharField(_("path"), max_length=200, unique=True, help_text=_("codes from the root, joined by dots"))
     network_level = models.SmallIntegerField(
         _("served within"),
         choices=Level.choices,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import StringIO
 from zoneinfo import ZoneInfo
 
@@ -102,3 +102,9 @@ def test_an_end_that_is_not_after_the_beginning_is_refused(until: str) -> None:
 def test_a_reference_that_cannot_be_one_is_refused(ref: str) -> None:
     with pytest.raises(CommandError, match="is no agent reference"):
         appoint(ref, "440305")
+
+
+def test_asking_again_later_without_dates_changes_nothing() -> None:
+    appoint("zhang", "440305", "--since", (localdate() - timedelta(days=3)).isoformat())
+    assert "zhang is appointed to 南山区 440305" in appoint("zhang", "440305")
+    assert Appointment.objects.count() == 1
