@@ -16,6 +16,7 @@ from django.utils.timezone import now
 
 from network import access
 from pickup import codes
+from pickup.models import Merchant
 
 BENCH_DATABASE = "pickup_bench"
 
@@ -75,7 +76,7 @@ def make_points(count: int) -> None:
 
 def make_orders(count: int, *, status: str) -> None:
     """Orders with located addresses and one parcel each."""
-    run("INSERT INTO pickup_merchant (name, review_first, consent_required) VALUES ('bench', false, false)")
+    Merchant.objects.create(name="bench")
     run(
         """INSERT INTO network_address (location, region_ids, source, accuracy_m, given_datum, located_at)
            SELECT ST_SetSRID(ST_MakePoint(110 + random() * 6, 21 + random() * 4), 4326), '{}', 'given', 10, 'wgs84',
