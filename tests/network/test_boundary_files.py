@@ -6,11 +6,11 @@ import json
 import os
 import sqlite3
 import struct
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -603,7 +603,7 @@ def test_a_link_in_a_zip_is_refused(shapefile: Path) -> None:
         rows_of(path)
 
 
-def test_a_zip_bomb_is_refused_at_once(tmp_path: Path, shapefile: Path) -> None:
+def test_a_zip_bomb_is_refused_before_anything_is_unpacked(shapefile: Path) -> None:
     path = zipped(shapefile)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         for number in range(6):
@@ -611,10 +611,9 @@ def test_a_zip_bomb_is_refused_at_once(tmp_path: Path, shapefile: Path) -> None:
                 for _chunk in range(100):
                     member.write(bytes(2**20))
     assert path.stat().st_size < 2**20
-    begun = time.monotonic()
-    with pytest.raises(Unreadable, match="unpacks to more than"):
+    with mock.patch.object(zipfile.ZipFile, "open") as unpack, pytest.raises(Unreadable, match="unpacks to more than"):
         rows_of(path)
-    assert time.monotonic() - begun < 2
+    unpack.assert_not_called()
 
 
 def test_a_zip_that_lies_about_its_sizes_unpacks_no_more_than_it_says(shapefile: Path) -> None:
