@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -25,15 +26,18 @@ from network.admin import (
     region_names,
 )
 from network.models import ServicePoint, User
-from pickup import ledger, orders, recipients, releases, tasks
+from pickup import disputes, ledger, orders, recipients, releases, tasks
 from pickup.models import (
     Account,
     Arrival,
     Assignment,
+    Delegation,
+    Dispute,
     Handover,
     ManualRelease,
     Merchant,
     MerchantKey,
+    MessageDay,
     Notice,
     Order,
     Parcel,
@@ -44,6 +48,8 @@ from pickup.models import (
     Settlement,
     Statement,
     StatementLine,
+    StockCount,
+    StockCountLine,
     Tariff,
     WrongCodeDay,
 )
@@ -91,6 +97,7 @@ NOT_RELEASED = {
 NOT_DECIDED = {
     "decided_already": _("Decided already: %(parcel)s"),
     "own_release": _("Somebody else must decide about your own release: %(parcel)s"),
+    "contested": _("The recipient says that they did not collect it: %(parcel)s"),
     "undone": _("Undone by the shop, there is nothing to pay: %(parcel)s"),
 }
 OUTSIDE = _("This place lies in no region.")
@@ -422,11 +429,139 @@ class WrongCodeDayAdmin(ReadOnlyAdmin):
 
 @admin.register(Notice)
 class NoticeAdmin(ReadOnlyAdmin):
-    list_display = ["parcel", "kind", "created_at", "sent_at", "tries", "gave_up", "error"]
+    list_display = ["parcel", "kind", "round", "created_at", "sent_at", "tries", "gave_up", "error"]
     list_filter = ["kind", "gave_up", ("sent_at", admin.EmptyFieldListFilter)]
     list_select_related = ["parcel"]
     search_fields = ["=parcel__barcode"]
     ordering = ["-id"]
+
+
+@admin.register(StockCount)
+class StockCountAdmin(ReadOnlyAdmin):
+    list_display = ["counted_at", "service_point", "device"]
+    list_select_related = ["service_point", "device"]
+    search_fields = ["=service_point__ref", "service_point__name"]
+    ordering = ["-id"]
+
+
+@admin.register(StockCountLine)
+class StockCountLineAdmin(ReadOnlyAdmin):
+    list_display = ["count", "found", "barcode", "parcel"]
+    list_filter = ["found"]
+    list_select_related = ["count", "parcel"]
+    search_fields = ["=barcode", "=count__service_point__ref"]
+    ordering = ["-id"]
+
+
+@admin.register(MessageDay)
+class MessageDayAdmin(ReadOnlyAdmin):
+    list_display = ["day", "sent", "alarmed_at"]
+    list_filter = [("alarmed_at", admin.EmptyFieldListFilter)]
+    ordering = ["-day"]
+
+
+@admin.register(Delegation)
+class DelegationAdmin(ReadOnlyAdmin):
+    """Who was let collect a parcel, by number and time. The hashes are never shown."""
+
+    list_display = ["parcel", "number", "created_at", "expires_at", "revoked_at"]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["parcel"]
+    search_fields = ["=parcel__barcode"]
+    fields = ["parcel", "number", "created_at", "expires_at", "revoked_at"]
+    ordering = ["-id"]
+
+
+NOT_RESOLVED = {
+    disputes.Refusal.RESOLVED: _("Decided already: %(dispute)s"),
+    disputes.Refusal.OWN_PICKUP: _("You work at this shop, so somebody else decides: %(dispute)s"),
+    disputes.Refusal.TOO_SOON: _("The clerk may still undo the hand-over, decide in ten minutes: %(dispute)s"),
+    disputes.Refusal.NO_REASON: _("A decision needs its reason: %(dispute)s"),
+}
+
+
+class ResolutionForm(forms.Form):
+    outcome = forms.ChoiceField(label=_("outcome"), choices=Dispute.Outcome.choices, widget=forms.RadioSelect)
+    reason = forms.CharField(label=_("reason"), max_length=disputes.REASON_LETTERS)
+
+
+@admin.register(Dispute)
+class DisputeAdmin(ReadOnlyAdmin):
+    """What recipients say they did not collect: decided once, by a person, with a reason; till then nobody is paid."""
+
+    list_display = ["parcel", "service_point", "opened_at", "outcome", "resolved_by", "resolved_at"]
+    list_display_links = ["parcel"]
+    list_filter = ["outcome"]
+    list_select_related = ["handover__parcel", "handover__service_point", "resolved_by"]
+    search_fields = ["=handover__parcel__barcode", "=handover__service_point__ref"]
+    fields = [
+        *("parcel", "service_point", "proof", "clerk", "handed_over_at", "opened_at", "note", "fees"),
+        *("outcome", "reason", "resolved_by", "resolved_at"),
+    ]
+    readonly_fields = ["parcel", "service_point", "proof", "clerk", "handed_over_at", "fees"]
+    ordering = ["outcome", "-id"]  # the open ones first
+    actions = ["decide"]
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return may_change(request, self)
+
+    @admin.display(description=_("parcel"))
+    def parcel(self, dispute: Dispute) -> str:
+        return dispute.handover.parcel.barcode
+
+    @admin.display(description=_("service point"))
+    def service_point(self, dispute: Dispute) -> str:
+        return str(dispute.handover.service_point)
+
+    @admin.display(description=_("proof"))
+    def proof(self, dispute: Dispute) -> str:
+        return dispute.handover.scan.proof or "–"
+
+    @admin.display(description=_("clerk"))
+    def clerk(self, dispute: Dispute) -> str:
+        scan = dispute.handover.scan
+        return f"{scan.clerk or '–'} · {scan.device}"
+
+    @admin.display(description=_("handed over"))
+    def handed_over_at(self, dispute: Dispute) -> Any:
+        return dispute.handover.scan.recorded_at
+
+    @admin.display(description=_("fees"))
+    def fees(self, dispute: Dispute) -> str:
+        rows = [
+            (posting.get_kind_display(), ledger.written(posting.amount_minor, posting.currency), posting.currency)
+            for posting in dispute.handover.postings.order_by("id")
+        ]
+        return format_html_join("", "<div>{} {} {}</div>", rows) or "–"
+
+    @admin.action(description=_("Decide the chosen disputes"), permissions=["decide"])
+    def decide(self, request: HttpRequest, queryset: QuerySet[Dispute]) -> HttpResponse | None:
+        """Ask for the outcome and its reason on a page of its own, then decide each one."""
+        chosen = list(queryset.select_related("handover__parcel", "handover__service_point").order_by("id"))
+        form = ResolutionForm(request.POST if "reason" in request.POST else None)
+        if not form.is_valid():
+            context = {
+                **self.admin_site.each_context(request),
+                "title": _("Decide disputes"),
+                "form": form,
+                "disputes": chosen,
+                "checkbox": ACTION_CHECKBOX_NAME,
+            }
+            return render(request, "pickup/admin_dispute.html", context)
+        assert isinstance(request.user, User), "only people sign in to the administration"
+        decided = 0
+        for dispute in chosen:
+            try:
+                disputes.resolve(dispute, **form.cleaned_data, by=request.user, now=now())
+            except disputes.Refused as refused:
+                barcode = {"dispute": dispute.handover.parcel.barcode}
+                messages.warning(request, NOT_RESOLVED[refused.refusal] % barcode)
+            else:
+                self.log_change(request, dispute, f"{form.cleaned_data['outcome']}: {form.cleaned_data['reason']}")
+                decided += 1
+        if decided:
+            messages.success(request, _("Decided: %(count)d") % {"count": decided})
+        return None
 
 
 @admin.register(Tariff)

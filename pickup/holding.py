@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from pickup import fees, notices, parcels
 from pickup.models import Notice, Parcel
 
 REMIND_BEFORE = timedelta(hours=24)
+EXTENSION = timedelta(days=3)
+
+
+class Refusal(StrEnum):
+    NOT_READY = "not_ready"
+    OVER = "over"
+    ALREADY = "already"
+
+
+class NotExtended(Exception):
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal
 
 
 def deadline(parcel: Parcel, *, at: datetime) -> datetime:
     """The merchant's own storage time if it has one, else the tariff's."""
     days = parcel.order.merchant.hold_days or fees.tariff_at(at).hold_days
     return at + timedelta(days=days)
+
+
+def extend(parcel: Parcel, *, now: datetime) -> Parcel:
+    """Keep a parcel three days longer, once, while its storage time runs (R4). Raises NotExtended.
+
+    The code stays the same; a QR made from now on carries the new end. Its recipient is reminded once more.
+    """
+    with transaction.atomic(durable=True):
+        locked = Parcel.objects.select_for_update().get(pk=parcel.pk)
+        if locked.status != Parcel.Status.READY or locked.hold_until is None:
+            raise NotExtended(Refusal.NOT_READY)
+        if locked.extended_at is not None:
+            raise NotExtended(Refusal.ALREADY)
+        if locked.hold_until <= now:
+            raise NotExtended(Refusal.OVER)
+        locked.hold_until, locked.extended_at = locked.hold_until + EXTENSION, now
+        locked.save(update_fields=["hold_until", "extended_at"])
+    return locked
 
 
 def expire_overdue(*, now: datetime, limit: int) -> int:
@@ -34,18 +66,20 @@ def expire_overdue(*, now: datetime, limit: int) -> int:
 
 
 def remind(*, now: datetime, limit: int) -> int:
-    """Queue one reminder for each parcel whose storage time ends within a day."""
+    """Queue one reminder for each parcel whose storage time ends within a day, and a second one if it was extended."""
     with transaction.atomic(durable=True):
         reminded = Notice.objects.filter(parcel=OuterRef("pk"), kind=Notice.Kind.REMINDER)
+        reminded_since = reminded.filter(Q(round__gt=0) | Q(parcel__extended_at__isnull=True))
         due = list(
             Parcel.objects.select_for_update(skip_locked=True)
             .filter(
-                ~Exists(reminded),
+                ~Exists(reminded_since),
                 status=Parcel.Status.READY,
                 hold_until__gt=now,
                 hold_until__lte=now + REMIND_BEFORE,
             )
             .order_by("id")[:limit]
         )
-        notices.queue(due, kind=Notice.Kind.REMINDER)
+        notices.queue([parcel for parcel in due if parcel.extended_at is None], kind=Notice.Kind.REMINDER)
+        notices.queue([parcel for parcel in due if parcel.extended_at], kind=Notice.Kind.REMINDER, turn=1)
     return len(due)

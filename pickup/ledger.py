@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q, Sum
+from django.db.models import Case, Count, F, Q, QuerySet, Sum, When
+from django.db.models.functions import TruncDate
 
 from network.models import ServicePoint
-from pickup.models import Account, Parcel, Posting
+from pickup.models import Account, Arrival, Dispute, Parcel, Posting, Scan, Statement
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,151 @@ def earnings(point: ServicePoint, *, first: date, last: date) -> list[dict[str, 
     ]
 
 
+@dataclass(frozen=True)
+class Earned:
+    """What came to a point in one currency: its fees and adjustments less what was taken back, payouts left aside.
+
+    `pickups` counts the fees, `taken_back` those of them or of earlier days that were reversed.
+    """
+
+    currency: str
+    amount_minor: int
+    pickups: int
+    taken_back: int
+    day: date | None = None
+
+
+def earned_by(point: ServicePoint) -> QuerySet[Posting]:
+    """A point's earnings, one posting each, with `signed_minor` as the point sees it."""
+    own = list(Account.objects.filter(service_point=point).values_list("pk", flat=True))
+    came = Q(credit__in=own, kind__in=[Posting.Kind.POINT_FEE, Posting.Kind.ADJUSTMENT])
+    went = Q(debit__in=own, kind=Posting.Kind.REVERSAL)
+    return Posting.objects.filter(came | went).annotate(
+        signed_minor=Case(When(credit__in=own, then=F("amount_minor")), default=-F("amount_minor"))
+    )
+
+
+def between(rows: QuerySet[Posting], *, first: date, last: date) -> QuerySet[Posting]:
+    """Postings from the first to the last day, both included, in the network's time zone."""
+    zone = ZoneInfo(settings.TIME_ZONE)
+    return rows.filter(
+        recorded_at__gte=datetime.combine(first, time(), zone),
+        recorded_at__lt=datetime.combine(last + timedelta(days=1), time(), zone),
+    )
+
+
+def _numbers(within: Q | None = None) -> dict[str, Any]:
+    """The sums of a group of postings that `earned_by` gave, of all or of those within a time."""
+    kinds = {"pickups": Posting.Kind.POINT_FEE, "taken_back": Posting.Kind.REVERSAL}
+    counts = {name: Count("id", filter=Q(kind=kind) & (within or Q())) for name, kind in kinds.items()}
+    return {"total_minor": Sum("signed_minor", filter=within, default=0), **counts}
+
+
+def earned_in(point: ServicePoint, periods: Mapping[str, tuple[date, date]]) -> dict[str, list[Earned]]:
+    """What a point earned in each of the named periods, by currency, in one statement. Empty where nothing came."""
+    zone = ZoneInfo(settings.TIME_ZONE)
+    numbers: dict[str, Any] = {}
+    for name, (first, last) in periods.items():
+        within = Q(
+            recorded_at__gte=datetime.combine(first, time(), zone),
+            recorded_at__lt=datetime.combine(last + timedelta(days=1), time(), zone),
+        )
+        numbers |= {f"{name}_{key}": number for key, number in _numbers(within).items()}
+    first, last = min(first for first, _ in periods.values()), max(last for _, last in periods.values())
+    rows: Any = between(earned_by(point), first=first, last=last).values("currency")
+    rows = list(rows.annotate(**numbers).order_by("currency"))
+    return {
+        name: [
+            Earned(row["currency"], row[f"{name}_total_minor"], row[f"{name}_pickups"], row[f"{name}_taken_back"])
+            for row in rows
+            if row[f"{name}_pickups"] or row[f"{name}_taken_back"] or row[f"{name}_total_minor"]
+        ]
+        for name in periods
+    }
+
+
+def earned_by_day(point: ServicePoint, *, first: date, last: date) -> list[Earned]:
+    """What a point earned on each day that something was posted, newest first, a row for each currency."""
+    day = TruncDate("recorded_at", tzinfo=ZoneInfo(settings.TIME_ZONE))
+    rows: Any = between(earned_by(point), first=first, last=last).annotate(day=day).values("day", "currency")
+    rows = rows.annotate(**_numbers()).order_by("-day", "currency")
+    return [Earned(row["currency"], row["total_minor"], row["pickups"], row["taken_back"], row["day"]) for row in rows]
+
+
+def with_causes(rows: QuerySet[Posting]) -> QuerySet[Posting]:
+    """Postings with what a line shows of each: the parcel, what took it back, and its statement if it has one."""
+    return rows.select_related("handover__parcel", "reversal", "line__statement__settlement")
+
+
+def statements_of(point: ServicePoint) -> QuerySet[Statement]:
+    """A point's statements of closed periods, newest first, with how many lines each has."""
+    return (
+        Statement.objects.filter(account__service_point=point)
+        .select_related("settlement", "account")
+        .annotate(line_count=Count("lines"))
+        .order_by("-settlement__period", "settlement__currency")
+    )
+
+
+@dataclass(frozen=True)
+class Why:
+    """One posting of a point and all that made it: "why this fee?". The postings of others are not in it."""
+
+    posting: Posting
+    amount_minor: int  # with the point's sign
+    parcel: Parcel | None
+    arrival: Scan | None
+    pickup: Scan | None
+    undo: Scan | None
+    reversal: Posting | None  # what took it back
+    dispute: Dispute | None
+    statement: Statement | None
+
+
+def why(point: ServicePoint, posting_id: int) -> Why | None:
+    """Tell why a point has a posting; None where it is not the point's."""
+    posting = (
+        Posting.objects.filter(Q(credit__service_point=point) | Q(debit__service_point=point), pk=posting_id)
+        .select_related(
+            "credit",
+            "tariff",
+            "reverses",
+            "reversal",
+            "line__statement__settlement",
+            "handover__parcel__order__recipient",
+            "handover__scan__clerk",
+            "handover__scan__device",
+            "handover__undone_by__clerk",
+            "handover__undone_by__device",
+            "handover__dispute",
+            "handover__release",
+        )
+        .first()
+    )
+    if posting is None:
+        return None
+    handover = posting.handover
+    arrival = (
+        Arrival.objects.filter(parcel=handover.parcel_id, service_point=handover.service_point_id)
+        .select_related("scan__clerk", "scan__device")
+        .first()
+        if handover
+        else None
+    )
+    line = getattr(posting, "line", None)
+    return Why(
+        posting=posting,
+        amount_minor=posting.amount_minor if posting.credit.service_point_id == point.pk else -posting.amount_minor,
+        parcel=handover.parcel if handover else None,
+        arrival=arrival.scan if arrival else None,
+        pickup=handover.scan if handover else None,
+        undo=handover.undone_by if handover else None,
+        reversal=getattr(posting, "reversal", None),
+        dispute=getattr(handover, "dispute", None),
+        statement=line.statement if line else None,
+    )
+
+
 def faults() -> list[Fault]:
     """Look for what the constraints should have made impossible: an audit that does not trust them.
 
@@ -168,6 +314,11 @@ AUDIT = """
     WHERE f.kind IN ('point_fee', 'agent_fee') AND h.undone_by_id IS NOT NULL
       AND NOT EXISTS (SELECT FROM pickup_posting r WHERE r.reverses_id = f.id)
   UNION ALL
+    SELECT 'live fee of a pickup that was rightly contested', f.key
+    FROM pickup_posting f JOIN pickup_dispute d ON d.handover_id = f.handover_id AND d.outcome = 'upheld'
+    WHERE f.kind IN ('point_fee', 'agent_fee')
+      AND NOT EXISTS (SELECT FROM pickup_posting r WHERE r.reverses_id = f.id)
+  UNION ALL
     SELECT 'reversal that does not mirror its posting', r.key
     FROM pickup_posting r JOIN pickup_posting f ON f.id = r.reverses_id
     WHERE (r.debit_id, r.credit_id, r.amount_minor, r.currency)
@@ -205,3 +356,10 @@ def written(amount_minor: int, currency: str) -> str:
     whole, part = divmod(abs(amount_minor), 10**digits)
     sign = "−" if amount_minor < 0 else ""
     return f"{sign}{whole:,}" + (f".{part:0{digits}d}" if digits else "")
+
+
+def plain(amount_minor: int, currency: str) -> str:
+    """An amount for a spreadsheet: 123456 fen are 1234.56, less than nothing is -1.00."""
+    digits = MINOR_DIGITS.get(currency, 2)
+    whole, part = divmod(abs(amount_minor), 10**digits)
+    return f"{'-' if amount_minor < 0 else ''}{whole}" + (f".{part:0{digits}d}" if digits else "")

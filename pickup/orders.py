@@ -6,7 +6,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
@@ -16,8 +16,8 @@ from django.db.models import Count
 
 from network import assignment, geocoding, regions
 from network.models import Address, ServicePoint, Size
-from pickup import parcels, recipients
-from pickup.models import Assignment, Merchant, Order, Parcel, Recipient
+from pickup import notices, parcels, recipients
+from pickup.models import Assignment, Merchant, Notice, Order, Parcel, Recipient
 
 Status = Order.Status
 
@@ -355,7 +355,17 @@ def assign_waiting(*, now: datetime, limit: int) -> int:
                 won.append(order)
         _write_assignments(won, choices, now)
         _save_states(won + lost)
+        _announce(won)
     return len(won) + len(lost)
+
+
+def _announce(won: Sequence[Order]) -> None:
+    """Tell recipients where their parcels will come, for merchants that want it: they may choose another point."""
+    coming = Parcel.objects.filter(order__in=won, order__merchant__announces=True, status=Parcel.Status.EXPECTED)
+    told = list(coming.order_by("id"))
+    for parcel in told:
+        parcels.issue_code(parcel)
+    notices.queue(told, kind=Notice.Kind.EXPECTED)
 
 
 def _pieces(orders: Sequence[Order]) -> dict[int, tuple[int, int]]:
@@ -475,15 +485,70 @@ def cancel(*, order: Order) -> Order:
     return order
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A point that would take some parcels now: its metres from the address, and how many more it has room for."""
+
+    point: ServicePoint
+    distance_m: float
+    free: int
+
+
 def points_near(*, lat: float, lon: float, limit: int, now: datetime) -> list[tuple[ServicePoint, float]]:
     """Return the nearest points that would take one small parcel now, with their metres."""
     demand = assignment.Demand(key=0, lat=lat, lon=lon, size=Size.SMALL, parcels=1, chain=[])
-    ordered = assignment.candidates([demand], at=now, look=max(limit * 4, assignment.FIRST_LOOK))[0]
-    free = assignment.room({0: ordered}, held_at=held_at, taken={})
+    return [(offer.point, offer.distance_m) for offer in _offers(demand, limit=limit, now=now)]
+
+
+def _offers(demand: assignment.Demand, *, limit: int, now: datetime) -> list[Offer]:
+    ordered = assignment.candidates([demand], at=now, look=max(limit * 4, assignment.FIRST_LOOK))[demand.key]
+    free = assignment.room({demand.key: ordered}, held_at=held_at, taken={})
+    within = assignment.networks([demand.chain])
     near = {
         candidate.point_id: candidate.distance_m
         for candidate in ordered
-        if not assignment.lost_by(demand, candidate, free=free, within={})
+        if not assignment.lost_by(demand, candidate, free=free, within=within)
     }
     points = ServicePoint.objects.in_bulk(list(near)[:limit])
-    return [(points[point_id], metres) for point_id, metres in near.items() if point_id in points]
+    return [Offer(points[point_id], metres, free[point_id]) for point_id, metres in near.items() if point_id in points]
+
+
+MOST_ASSIGNMENTS = 10  # of one order: its history is kept for ever, and nobody needs to change more often
+
+
+def other_points(parcel: Parcel, *, limit: int, now: datetime) -> list[Offer]:
+    """Return the nearest other points that would take the coming parcels of this one's order, nearest first."""
+    order = Order.objects.select_related("address").get(pk=parcel.order_id)
+    if parcel.status != Parcel.Status.EXPECTED or order.address.location is None:
+        return []
+    demand = replace(_demands([order])[0], wanted_point=None)
+    offers = _offers(demand, limit=limit + 1, now=now)
+    return [offer for offer in offers if offer.point.pk != parcel.service_point_id][:limit]
+
+
+def choose_point(parcel: Parcel, *, point_id: int, by: str, now: datetime) -> Order:
+    """Send all parcels of an order that have not arrived to another available point, as their recipient asks (R3).
+
+    The choice is the recipient's consent to be served there, and recorded as that. Raises Refused: not_expected,
+    same_point, point_unavailable, too_many_changes.
+    """
+    with transaction.atomic(durable=True):
+        order = Order.objects.select_for_update(of=("self",)).select_related("address").get(pk=parcel.order_id)
+        coming = Parcel.objects.select_for_update().filter(order=order, status=Parcel.Status.EXPECTED).order_by("id")
+        points = {one.pk: one.service_point_id for one in coming}
+        if order.status != Status.ASSIGNED or parcel.pk not in points or order.address.location is None:
+            raise Refused("not_expected", "parcel", "the parcel arrived or was cancelled")
+        if points[parcel.pk] == point_id:
+            raise Refused("same_point", "service_point", "it comes to this point already")
+        if Assignment.objects.filter(order=order).count() >= MOST_ASSIGNMENTS:
+            raise Refused("too_many_changes", "service_point", "the point was changed too often")
+        demand = replace(_demands([order])[0], wanted_point=point_id)
+        choice = assignment.assign([demand], at=now, held_at=held_at)[order.pk]
+        # Counted again under the point's lock, the same way as every assignment: it is never oversold.
+        if choice.point_id is None or _locked_room({point_id})[point_id] < demand.parcels:
+            raise Refused("point_unavailable", "service_point", "the point takes no parcels of this order now")
+        order.requested_point_id, order.assigned_at = point_id, now
+        order.consent_at, order.consent_by = now, by
+        order.save(update_fields=["requested_point", "assigned_at", "consent_at", "consent_by"])
+        _write_assignments([order], {order.pk: choice}, now)
+    return order

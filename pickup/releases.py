@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from network.models import Device, ServicePoint, User
 from pickup import recipients, verification
-from pickup.models import Handover, ManualRelease, Parcel, Verdict
+from pickup.models import Dispute, Handover, ManualRelease, Parcel, Verdict
 from pickup.scans import Answer, ScanIdReused, Scanner, ScanRequest, UnknownScanner
 
 Decision = ManualRelease.Decision
@@ -29,7 +29,7 @@ class BadPhoto(ValueError):
 
 
 class NotDecided(Exception):
-    """The decision was not taken: `code` is decided_already, own_release or undone."""
+    """The decision was not taken: `code` is decided_already, own_release, undone or contested."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -104,6 +104,9 @@ def decide(release: ManualRelease, *, decision: Decision, by: User, now: datetim
             raise NotDecided("own_release")
         if decision == Decision.APPROVED and row.handover.undone_by_id is not None:
             raise NotDecided("undone")
+        contested = Dispute.objects.filter(handover=row.handover).exclude(outcome=Dispute.Outcome.DISMISSED).exists()
+        if decision == Decision.APPROVED and contested:
+            raise NotDecided("contested")
         row.decision, row.decided_by, row.decided_at = decision, by, now
         row.save(update_fields=["decision", "decided_by", "decided_at"])
         if decision == Decision.APPROVED:

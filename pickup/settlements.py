@@ -37,6 +37,13 @@ WITH payable AS (
     WHERE COALESCE(reversed.recorded_at, p.recorded_at) < %(end)s AND p.payable_at <= %(now)s
       AND p.kind <> 'payout' AND p.currency = %(currency)s
       AND NOT EXISTS (SELECT FROM pickup_statementline l WHERE l.posting_id = p.id)
+      -- "I did not collect this": while that is open nothing of the pickup is settled, and nothing ever if it is
+      -- upheld; only a fee that a statement has paid already comes back, with its reversal.
+      AND NOT EXISTS (
+          SELECT FROM pickup_dispute d
+          WHERE d.handover_id = p.handover_id
+            AND (d.outcome = '' OR (d.outcome = 'upheld' AND NOT EXISTS (
+                SELECT FROM pickup_statementline l WHERE l.posting_id = COALESCE(p.reverses_id, p.id)))))
 ), last AS (
     SELECT DISTINCT ON (s.account_id) s.account_id, s.total_minor FROM pickup_statement s
     JOIN pickup_account a ON a.id = s.account_id AND a.currency = %(currency)s

@@ -85,6 +85,9 @@ INSTALLED_APPS = [
     "django.contrib.gis",
     "django.contrib.postgres",
     "csp",
+    "allauth",
+    "allauth.account",  # the passkeys stand on it; its own pages and addresses are not used
+    "allauth.mfa",
     "network",
     "pickup.config.apps.PickupConfig",
 ]
@@ -97,6 +100,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
 ]
@@ -129,6 +133,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# Only the passkeys are allauth's: docs/decisions/0008-sign-in.md. People have neither an e-mail nor a second name.
+ACCOUNT_USER_MODEL_USERNAME_FIELD = ACCOUNT_USER_MODEL_EMAIL_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SIGNUP_FIELDS = ["phone*"]
+ACCOUNT_LOGIN_METHODS = {"phone"}
+MFA_SUPPORTED_TYPES = ["webauthn"]
 LOGIN_URL = "/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
@@ -202,13 +212,38 @@ CELERY_BEAT_SCHEDULE = {
 # The network's own settings.
 COUNTRY = os.environ.get("PICKUP_COUNTRY", "CN")  # phone numbers without a country code are read as this country's
 NOTICES_FILE = os.environ.get("NOTICES_FILE", "")  # notices are appended here as JSON lines instead of being sent
+# So many sign-in codes leave the network in a day at most: somebody who pumps messages cannot spend more than that.
+SIGN_IN_CODES_PER_DAY = int(os.environ.get("PICKUP_SIGN_IN_CODES_PER_DAY", "5000"))
+# So long a counter waits for an answer before it decides alone, with the stock that it holds.
+COUNTER_PATIENCE_MS = int(os.environ.get("PICKUP_COUNTER_PATIENCE_MS", "1500"))
 MAX_ACCURACY_M = 5_000.0  # a location less certain than this never chooses a point (R2); see docs/decisions
+
+# Messages to people's phones: see network/messages.py for what SMS_GATEWAY may be; NOTICES_FILE wins over it.
+SMS_GATEWAY = os.environ.get("PICKUP_SMS", "")
+SMS_KEY_ID = os.environ.get("PICKUP_SMS_KEY_ID", SECRETS.get("sms", {}).get("key_id", ""))
+SMS_KEY_SECRET = os.environ.get("PICKUP_SMS_KEY_SECRET", SECRETS.get("sms", {}).get("key_secret", ""))
+SMS_TEMPLATES = os.environ.get("PICKUP_SMS_TEMPLATES", "")  # ready=SMS_1:point,tail,code,until,link;ready.en=…
+SMS_ENDPOINT = os.environ.get("PICKUP_SMS_ENDPOINT", "")  # another address of the provider's; empty: its usual one
+SMS_ALLOW_LOCAL = os.environ.get("PICKUP_SMS_ALLOW_LOCAL") == "1"  # plain http, and addresses that are not global
+SMS_COUNTRIES = os.environ.get("PICKUP_SMS_COUNTRIES", COUNTRY).split(",")  # to numbers elsewhere nothing is sent
+SMS_PER_DAY = int(os.environ.get("PICKUP_SMS_PER_DAY", "20000"))  # notices of the whole network
+SMS_PER_PARCEL_AND_DAY = 3  # these two hold back what is asked for again, and count what was sent by itself too
+SMS_PER_NUMBER_AND_DAY = 5
+
+# A web map, beside the geo: link that only phones understand: {lat}, {lon} in MAP_DATUM, {name} of the shop.
+MAP_URL = os.environ.get(
+    "PICKUP_MAP_URL",
+    "https://uri.amap.com/marker?position={lon},{lat}&name={name}&coordinate=gaode&callnative=1"
+    if COUNTRY == "CN"
+    else "https://www.openstreetmap.org/?mlat={lat}&mlon={lon}#map=17/{lat}/{lon}",
+)
+MAP_DATUM = os.environ.get("PICKUP_MAP_DATUM", "gcj02" if "amap.com" in MAP_URL else "wgs84")
 
 
 def hide_links(record: logging.LogRecord) -> bool:
-    """Whoever reads a log must not learn the address of a recipient's page."""
+    """Whoever reads a log must not learn the address of a recipient's page, nor pair a device with a shop."""
     if isinstance(record.args, tuple):
-        record.args = tuple(re.sub(r"/t/[^\s?]+", "/t/…", arg) if isinstance(arg, str) else arg for arg in record.args)
+        record.args = tuple(re.sub(r"/(t|pair)/[^\s?]+", r"/\1/…", arg) if isinstance(arg, str) else arg for arg in record.args)
     return True
 
 

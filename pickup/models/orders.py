@@ -21,6 +21,11 @@ class Merchant(models.Model):
     )
 
     language = models.CharField(_("language of its notices"), max_length=10, default="zh-hans")
+    announces = models.BooleanField(
+        _("tells recipients before arrival"),
+        default=False,
+        help_text=_("one more message, with the link by which they may choose another service point"),
+    )
 
     class Meta:
         verbose_name = _("merchant")

@@ -175,7 +175,7 @@ class Scan(models.Model):
     event_at = models.DateTimeField(_("told by the device"))
     recorded_at = models.DateTimeField(_("recorded"), db_default=DatabaseClock())
     request_hash = models.BinaryField(_("hash of the request"), max_length=32, editable=False)
-    answer = models.TextField(_("answer"), help_text="JSON, byte for byte")
+    answer = models.TextField(_("answer"), help_text=_("JSON, byte for byte"))
 
     class Meta:
         verbose_name = _("scan")
@@ -375,6 +375,7 @@ class Dispute(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("resolved by")
     )
     resolved_at = models.DateTimeField(_("resolved"), null=True, blank=True)
+    reason = models.CharField(_("reason of the outcome"), max_length=200, blank=True)
 
     class Meta:
         verbose_name = _("dispute")
@@ -386,6 +387,7 @@ class Dispute(models.Model):
                 condition=Q(outcome="", resolved_by__isnull=True, resolved_at__isnull=True)
                 | (~Q(outcome="") & Q(resolved_by__isnull=False, resolved_at__isnull=False)),
             ),
+            models.CheckConstraint(name="dispute_outcome_has_reason", condition=Q(outcome="") | ~Q(reason="")),
         ]
 
     def __str__(self) -> str:
@@ -468,6 +470,7 @@ class Notice(models.Model):
     """
 
     class Kind(models.TextChoices):
+        EXPECTED = "expected", _("on its way")
         READY = "ready", _("ready for pickup")
         REMINDER = "reminder", _("reminder")
         EXPIRED = "expired", _("storage over")
@@ -495,3 +498,19 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.parcel_id}"
+
+
+class MessageDay(models.Model):
+    """How many messages to recipients left the network on one day: each is counted before it is sent."""
+
+    day = models.DateField(_("day"), unique=True)
+    sent = models.IntegerField(_("messages sent"), default=0)
+    alarmed_at = models.DateTimeField(_("limit reached"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("messages of a day")
+        verbose_name_plural = _("messages by day")
+        constraints = [models.CheckConstraint(name="message_day_not_negative", condition=Q(sent__gte=0))]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.sent}"

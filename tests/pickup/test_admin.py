@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
@@ -15,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.timezone import now
 
-from network import assignment, geocoding
+from network import assignment, geocoding, members
 from network.gazetteer import Reason
 from network.models import (
     Address,
@@ -29,16 +30,20 @@ from network.models import (
     RegionAlias,
     ServicePoint,
     SignInAttempt,
+    SignInCode,
     User,
 )
-from pickup import codes, scanning, settlements
+from pickup import codes, delegation, disputes, releases, scanning, settlements
 from pickup.admin import LOST_BY, REASONS
 from pickup.models import (
     Assignment,
     MerchantKey,
+    MessageDay,
     Order,
     Parcel,
     Scan,
+    StockCount,
+    StockCountLine,
     Tariff,
     WrongCodeDay,
 )
@@ -50,6 +55,7 @@ OURS = [*apps.get_app_config("network").get_models(), *apps.get_app_config("pick
 HISTORY = [
     *("scan", "posting", "settlement", "statement", "statementline", "arrival", "assignment", "handover", "notice"),
     *("parcel", "pickupcode", "recipient", "account", "wrongcodeday", "order"),
+    *("delegation", "dispute", "manualrelease", "stockcount", "stockcountline", "messageday"),
 ]
 
 
@@ -77,7 +83,10 @@ def whole_network() -> Parcel:
     """At least one row of every model, by the doors that make them; answers a parcel that waits on a shelf."""
     chain = factories.make_chain()
     point = make_point(name="Corner Shop")
-    factories.make_member(point, phone="+8613900007777")
+    owner = factories.make_member(point, phone="+8613900007777")
+    members.offer_pairing(point=point, name="Till phone", by=owner, now=now())
+    members.invite(point=point, phone="+8613900006666", role=members.Role.CLERK, by=owner, now=now())
+    SignInCode.objects.create(phone_hash=b"0" * 16, purpose="sign_in", code_hash=b"0" * 32, made_at=now())
     factories.make_appointment(chain[Level.DISTRICT])
     scanner = factories.scanner_of(point)
     gone = make_ready_parcel(scanner, point, region_ids=chain_ids(chain))
@@ -98,6 +107,15 @@ def whole_network() -> Parcel:
         assigned_at=now(),
     )
     WrongCodeDay.objects.get_or_create(service_point=point, day=now().date())
+    delegation.make(waiting, number=1, until=now() + timedelta(seconds=5), now=now())
+    contested = make_ready_parcel(scanner, point)
+    pick_up(scanner, contested)
+    disputes.open_dispute(contested, note="I was abroad")
+    released = make_ready_parcel(scanner, point)
+    releases.release(scanner, scan("pickup", released), reason="no_phone", note="", photo=b"a photo")
+    count = StockCount.objects.create(service_point=point, device_id=scanner.device_id, count_id=uuid4())
+    StockCountLine.objects.create(count=count, barcode=waiting.barcode, parcel=waiting, found="here")
+    MessageDay.objects.get_or_create(day=now().date())
     period = f"{now():%Y-%m}"
     later = now() + timedelta(days=40)
     settlements.close_period(period=period, now=later, currency="CNY")

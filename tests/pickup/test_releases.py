@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,7 @@ from django.utils.timezone import now
 from PIL import Image
 
 from network.models import Level, Region, ServicePoint, User
-from pickup import ledger, recipients, releases, scanning
+from pickup import disputes, ledger, recipients, releases, scanning
 from pickup.models import Handover, ManualRelease, Parcel, Posting, Scan
 from pickup.releases import Decision
 from pickup.scans import Answer, ScanIdReused, Scanner, UnknownScanner
@@ -129,6 +130,21 @@ def test_an_approved_release_that_is_undone_gives_its_fee_back(
     assert scanning.record(scanner, scan("undo", parcel, reason="wrong parcel")).verdict == "ok"
     assert sorted(Posting.objects.values_list("kind", flat=True)) == ["point_fee", "reversal"]
     assert ledger.faults() == []
+
+
+@pytest.mark.parametrize("outcome", ["", "upheld"])
+def test_a_release_that_the_recipient_contests_is_not_paid(
+    scanner: Scanner, point: ServicePoint, admin: User, outcome: str
+) -> None:
+    parcel = make_ready_parcel(scanner, point)
+    release(scanner, parcel)
+    dispute = disputes.open_dispute(parcel)
+    if outcome:
+        later = now() + timedelta(hours=1)
+        disputes.resolve(dispute, outcome=outcome, reason="nobody came", by=admin, now=later)
+    with pytest.raises(releases.NotDecided, match="contested"):
+        releases.decide(release_of(parcel), decision=Decision.APPROVED, by=admin, now=now())
+    assert not Posting.objects.exists()
 
 
 def test_the_third_release_of_a_week_is_refused_and_kept(scanner: Scanner, point: ServicePoint) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.db.models import Sum
 from django.utils.timezone import localtime, now
 
 from network.models import ServicePoint
-from pickup import ledger, scanning, settlements
-from pickup.models import Posting, Settlement, Statement, StatementLine, Tariff
+from pickup import disputes, ledger, scanning, settlements
+from pickup.models import Dispute, Parcel, Posting, Settlement, Statement, StatementLine, Tariff
 from tests import factories
 from tests.factories import make_point, make_ready_parcel, pick_up, scan
 
@@ -142,3 +144,128 @@ def test_statements_add_up_for_the_audit(point: ServicePoint) -> None:
     a_pickup(point)
     close(this_month())
     assert ledger.faults() == []
+
+
+def a_disputed_pickup(point: ServicePoint, note: str = "") -> Dispute:
+    a_pickup(point)
+    return disputes.open_dispute(Parcel.objects.get(status="collected"), note=note)
+
+
+def resolve(dispute: Dispute, outcome: str, **fields: Any) -> Dispute:
+    defaults: dict[str, Any] = {"reason": "the photo shows it", "now": now() + timedelta(hours=1)}
+    by = fields.pop("by", None) or factories.make_user(is_staff=True)
+    return disputes.resolve(dispute, outcome=outcome, by=by, **(defaults | fields))
+
+
+def refusal_of(dispute: Dispute, **fields: Any) -> str:
+    with pytest.raises(disputes.Refused) as refused:
+        resolve(dispute, "upheld", **fields)
+    assert not Dispute.objects.get().outcome
+    return str(refused.value.refusal)
+
+
+def test_nothing_of_a_disputed_pickup_is_settled(point: ServicePoint) -> None:
+    a_disputed_pickup(point)
+    assert close(this_month()).statements.count() == 0
+
+
+def test_other_pickups_are_settled_meanwhile(point: ServicePoint) -> None:
+    a_disputed_pickup(point)
+    a_pickup(point)
+    close(this_month())
+    assert Statement.objects.get().total_minor == 2000
+
+
+def test_a_dismissed_dispute_lets_the_fees_be_settled(point: ServicePoint) -> None:
+    dispute = a_disputed_pickup(point)
+    close(this_month())
+    resolve(dispute, "dismissed")
+    close(month_after(1), days=80)
+    assert Statement.objects.aggregate(total=Sum("total_minor"))["total"] == 3000
+    assert ledger.faults() == []
+
+
+def test_an_upheld_dispute_takes_every_fee_back_and_settles_none(point: ServicePoint) -> None:
+    resolve(a_disputed_pickup(point), "upheld")
+    assert Posting.objects.filter(kind="reversal").count() == 6
+    assert close(this_month()).statements.count() == 0
+    assert ledger.faults() == []
+
+
+def test_fees_that_were_settled_before_the_dispute_come_back_in_the_next_statement(point: ServicePoint) -> None:
+    a_pickup(point)
+    close(this_month())
+    dispute = disputes.open_dispute(Parcel.objects.get())
+    resolve(dispute, "upheld")
+    second = close(month_after(1), days=80)
+    assert second.statements.aggregate(total=Sum("total_minor"))["total"] == -3000
+    close(month_after(2), days=110)
+    assert StatementLine.objects.count() == 12
+    assert ledger.faults() == []
+
+
+def test_a_hand_over_has_one_dispute_however_often_it_is_told(point: ServicePoint) -> None:
+    first = a_disputed_pickup(point, note="I was abroad")
+    again = disputes.open_dispute(Parcel.objects.get(), note="again")
+    assert (again.pk, again.note) == (first.pk, "I was abroad")
+
+
+def test_an_undone_hand_over_needs_no_dispute(point: ServicePoint) -> None:
+    scanner = factories.scanner_of(point)
+    parcel = make_ready_parcel(scanner, point)
+    pick_up(scanner, parcel)
+    scanning.record(scanner, scan("undo", parcel))
+    with pytest.raises(disputes.Refused, match="not_collected"):
+        disputes.open_dispute(parcel)
+
+
+def test_a_hand_over_after_an_undone_one_has_a_dispute_of_its_own(point: ServicePoint) -> None:
+    scanner = factories.scanner_of(point)
+    parcel = make_ready_parcel(scanner, point)
+    pick_up(scanner, parcel)
+    disputes.open_dispute(parcel)
+    scanning.record(scanner, scan("undo", parcel))
+    assert disputes.of(parcel) is None
+    pick_up(scanner, parcel)
+    disputes.open_dispute(parcel)
+    assert Dispute.objects.count() == 2
+
+
+def test_a_dispute_is_decided_once(point: ServicePoint) -> None:
+    dispute = a_disputed_pickup(point)
+    resolve(dispute, "upheld")
+    with pytest.raises(disputes.Refused, match="resolved"):
+        resolve(dispute, "dismissed")
+    assert Dispute.objects.get().outcome == "upheld"
+    assert Posting.objects.filter(kind="reversal").count() == 6
+
+
+def test_a_decision_needs_a_reason(point: ServicePoint) -> None:
+    assert refusal_of(a_disputed_pickup(point), reason=" ") == "no_reason"
+
+
+def test_nobody_decides_on_the_own_shop(point: ServicePoint) -> None:
+    dispute = a_disputed_pickup(point)
+    assert refusal_of(dispute, by=factories.make_member(point, is_staff=True)) == "own_pickup"
+    assert not Posting.objects.filter(kind="reversal").exists()
+
+
+def test_who_worked_there_once_may_decide(point: ServicePoint) -> None:
+    dispute = a_disputed_pickup(point)
+    person = factories.make_member(point, is_staff=True)
+    person.memberships.update(ended_at=now())
+    assert resolve(dispute, "dismissed", by=person).resolved_by == person
+
+
+def test_a_dispute_waits_until_the_clerk_can_undo_no_more(point: ServicePoint) -> None:
+    assert disputes.UNDO_IS_OVER == scanning.UNDO_WITHIN
+    assert refusal_of(a_disputed_pickup(point), now=now()) == "too_soon"
+
+
+def test_the_database_keeps_a_decision_and_its_reason(point: ServicePoint) -> None:
+    dispute = a_disputed_pickup(point)
+    with pytest.raises(IntegrityError, match="dispute_outcome_has_reason"), transaction.atomic():
+        Dispute.objects.update(outcome="upheld", resolved_by=factories.make_user(), resolved_at=now())
+    resolve(dispute, "dismissed")
+    with pytest.raises(IntegrityError, match="ends once"), transaction.atomic():
+        Dispute.objects.update(outcome="upheld")
