@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
+import time
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.models import Session
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
-from network.models import Agent, Device, Membership, ServicePoint, SignInAttempt, User
+from network.messages import ConsoleGateway, Gateway, Message, NotSent, gateway, is_allowed
+from network.models import Agent, Device, Membership, ServicePoint, SignInAttempt, SignInCode, User
+
+log = logging.getLogger(__name__)
 
 WRONG_PER_PHONE = 10
 WRONG_PER_ADDRESS = 50
 WRONG_COUNT_FOR = timedelta(minutes=15)
+
+CODE_LASTS = timedelta(minutes=10)
+CODE_TRIES = 5
+DAY = timedelta(days=1)
+# So many codes within so long. Whole towns share an address behind their mobile carrier, hence its larger figures.
+CODES_PER_PHONE = ((3, CODE_LASTS), (8, DAY))
+CODES_PER_ADDRESS = ((30, CODE_LASTS), (300, DAY))
+LONGEST_PAUSE_S = 6.0  # a little more than a gateway may take
+
+Purpose = SignInCode.Purpose
 
 
 class Role(StrEnum):
@@ -29,12 +48,40 @@ class Role(StrEnum):
     AGENT = "agent"
 
 
-class TooManyAttempts(Exception):
-    """So many wrong passwords for a phone or from an address that none is compared until `wait` is over."""
+class TooMany(Exception):
+    """A limit is reached, and nothing more is done until `wait` is over."""
 
     def __init__(self, wait: timedelta) -> None:
         super().__init__(f"again in {wait}")
         self.wait = wait
+
+
+class TooManyAttempts(TooMany):
+    """So many wrong passwords for a phone or from an address that none is compared until `wait` is over."""
+
+
+class TooManyCodes(TooMany):
+    """So many codes for a phone, from an address or in the whole network that none is sent until `wait` is over."""
+
+
+class NoGateway(Exception):
+    """This installation sends no short messages."""
+
+
+class CountryNotServed(Exception):
+    """To numbers of this country no message is sent: see SMS_COUNTRIES."""
+
+
+class CodeGone(Exception):
+    """No code is open for this phone: too old, used, tried too often, or a newer one took its place."""
+
+
+class WrongCode(Exception):
+    """The code is not the right one; `left` more tries are allowed."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(f"{left} left")
+        self.left = left
 
 
 def new_key() -> tuple[str, bytes]:
@@ -99,7 +146,7 @@ def sign_in(*, phone: str, password: str, address: str, now: datetime) -> User |
     The attempt is counted as wrong, and that count committed, before the password is compared; a right one takes
     the phone's count away again. Raises TooManyAttempts.
     """
-    phone_hash = hmac.digest(settings.SECRET_KEY.encode(), f"sign-in|{phone}".encode(), "sha256")[:16]
+    phone_hash = _phone_hash(phone)
     _count_sign_in(phone_hash, address, now)
     user = authenticate(username=phone, password=password)
     if user is None:
@@ -123,3 +170,145 @@ def _count_sign_in(phone_hash: bytes, address: str, now: datetime) -> None:
             if len(newest) == most:
                 raise TooManyAttempts(newest[-1] + WRONG_COUNT_FOR - now)
         SignInAttempt.objects.create(phone_hash=phone_hash, address=address, at=now)
+
+
+def may_send_codes() -> bool:
+    """Whether the sign-in page offers codes at all."""
+    try:
+        _sender()
+    except NoGateway:
+        return False
+    return True
+
+
+def send_code(*, phone: str, purpose: Purpose, address: str, now: datetime) -> None:
+    """Send six digits to this phone (E.164) if it has an account; the caller cannot tell whether it has one.
+
+    A phone without an account is counted like any other and answered as the last phone with one was: with the same
+    words after the same time. A new code ends the one before. Raises NoGateway, CountryNotServed, TooManyCodes and
+    NotSent. It talks to the gateway, so it is called outside every transaction.
+    """
+    way = _sender()
+    if not is_allowed(phone):
+        raise CountryNotServed
+    code = f"{secrets.randbelow(1_000_000):06}"
+    known = User.objects.filter(phone=phone, is_active=True).exists()
+    made = _make_code(phone=phone, purpose=purpose, code=code, address=address, goes_out=known, now=now)
+    if not known:
+        _answer_as_if_sent(now)
+        return
+    began = time.monotonic()
+    try:
+        way.send(_message(phone, purpose, code))
+    except NotSent as error:
+        made.failed = True
+        log.warning("a sign-in code was not sent: %s", error)
+        raise
+    finally:
+        made.took_ms = int((time.monotonic() - began) * 1000)
+        made.save(update_fields=["took_ms", "failed"])
+
+
+def use_code(*, phone: str, purpose: Purpose, code: str, now: datetime) -> User:
+    """Return the person whose code this is, once. The try is counted, and that committed, before the comparison.
+
+    Raises CodeGone and WrongCode, for a phone without an account as for any other.
+    """
+    open_now = SignInCode.objects.filter(phone_hash=_phone_hash(phone), purpose=purpose, ended_at__isnull=True)
+    with transaction.atomic(durable=True):
+        found = open_now.select_for_update().filter(made_at__gt=now - CODE_LASTS, tries__lt=CODE_TRIES).first()
+        if found is None:
+            raise CodeGone
+        found.tries += 1
+        found.save(update_fields=["tries"])
+    right = hmac.compare_digest(bytes(found.code_hash), _code_hash(phone, purpose, code))
+    user = User.objects.filter(phone=phone, is_active=True).first()
+    if not right or user is None:
+        raise WrongCode(CODE_TRIES - found.tries)
+    if not open_now.filter(pk=found.pk).update(ended_at=now):
+        raise CodeGone  # somebody was quicker with the same code
+    # Whoever holds the phone is no guesser, whatever was tried on its password before.
+    SignInAttempt.objects.filter(phone_hash=_phone_hash(phone)).delete()
+    return user
+
+
+def _sender() -> Gateway:
+    """The gateway for codes; a network under development has its terminal. Raises NoGateway."""
+    try:
+        configured = gateway()
+    except ImproperlyConfigured as error:
+        log.error("no sign-in codes can be sent: %s", error)
+        raise NoGateway from error
+    if settings.BASE_URL.startswith("https://") and (configured is None or isinstance(configured, ConsoleGateway)):
+        raise NoGateway  # what a real network's terminal shows is kept in a log
+    if configured is not None:
+        return configured
+    return ConsoleGateway()
+
+
+def _message(phone: str, purpose: Purpose, code: str) -> Message:
+    texts = {
+        Purpose.SIGN_IN: _("%(code)s is your code to sign in. It works for %(minutes)s minutes. Tell it to nobody."),
+        Purpose.RESET: _(
+            "%(code)s is your code to set a password. It works for %(minutes)s minutes. Tell it to nobody."
+        ),
+    }
+    values = {"code": code, "minutes": str(CODE_LASTS // timedelta(minutes=1))}
+    return Message(
+        kind=purpose.value,
+        phone=phone,
+        text=texts[purpose] % values,
+        code=code,
+        language=get_language() or "",
+        values=values,
+    )
+
+
+def _make_code(*, phone: str, purpose: Purpose, code: str, address: str, goes_out: bool, now: datetime) -> SignInCode:
+    phone_hash = _phone_hash(phone)
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            # One lock for all: codes are asked for seldom, and the network's own limit concerns every one of them.
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('sign-in codes'))")
+        SignInCode.objects.filter(made_at__lte=now - DAY).delete()
+        Session.objects.filter(expire_date__lte=now).delete()  # strangers who asked for a code left one each
+        sent = Q(took_ms__isnull=False)
+        _hold_back(sent, ((settings.SIGN_IN_CODES_PER_DAY, DAY),), now, "the whole network")
+        _hold_back(Q(address=address), CODES_PER_ADDRESS, now, "an address")
+        _hold_back(Q(phone_hash=phone_hash), CODES_PER_PHONE, now, "a phone")
+        SignInCode.objects.filter(phone_hash=phone_hash, ended_at__isnull=True).update(ended_at=now)
+        return SignInCode.objects.create(
+            phone_hash=phone_hash,
+            purpose=purpose,
+            code_hash=_code_hash(phone, purpose, code),
+            address=address,
+            made_at=now,
+            took_ms=0 if goes_out else None,
+        )
+
+
+def _hold_back(which: Q, limits: tuple[tuple[int, timedelta], ...], now: datetime, whose: str) -> None:
+    for most, within in limits:
+        made = SignInCode.objects.filter(which, made_at__gt=now - within).order_by("-made_at")
+        newest = list(made.values_list("made_at", flat=True)[:most])
+        if len(newest) == most:
+            log.warning("no sign-in code sent: %s had %d within %s", whose, most, within)
+            raise TooManyCodes(newest[-1] + within - now if newest else within)
+
+
+def _answer_as_if_sent(now: datetime) -> None:
+    last = SignInCode.objects.filter(took_ms__isnull=False, made_at__gt=now - CODE_LASTS).order_by("-made_at").first()
+    if last is None:
+        return
+    assert last.took_ms is not None, "the filter says so"
+    time.sleep(min(last.took_ms / 1000, LONGEST_PAUSE_S))
+    if last.failed:
+        raise NotSent("as the last one")
+
+
+def _phone_hash(phone: str) -> bytes:
+    return hmac.digest(settings.SECRET_KEY.encode(), f"sign-in|{phone}".encode(), "sha256")[:16]
+
+
+def _code_hash(phone: str, purpose: str, code: str) -> bytes:
+    return hmac.digest(settings.SECRET_KEY.encode(), f"sign-in code|{phone}|{purpose}|{code}".encode(), "sha256")

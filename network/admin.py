@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -30,12 +32,15 @@ from network.models import (
     BoundaryOverlap,
     BoundarySet,
     Device,
+    Invitation,
     Membership,
+    Pairing,
     Pause,
     Region,
     RegionAlias,
     ServicePoint,
     SignInAttempt,
+    SignInCode,
     User,
 )
 
@@ -55,6 +60,9 @@ admin.site.site_header = _("Pickup network · administration")
 admin.site.site_title = _("Pickup network")
 admin.site.index_title = _("Places, people, parcels and money")
 admin.site.index_template = "network/admin_index.html"
+
+# Nobody here has an e-mail address, and allauth's page of the passkeys would show their keys.
+admin.site.unregister([EmailAddress, Authenticator])
 
 # What a constraint or a guard of the database says to a person, by its name or a part of its message.
 REFUSALS: dict[str, Any] = {
@@ -268,6 +276,31 @@ class SignInAttemptAdmin(ReadOnlyAdmin):
     ordering = ["-at"]
 
 
+@admin.register(SignInCode)
+class SignInCodeAdmin(ReadOnlyAdmin):
+    list_display = ["made_at", "purpose", "address", "tries", "ended_at", "took_ms", "failed"]
+    list_filter = ["purpose", "failed"]
+    ordering = ["-made_at"]
+
+
+@admin.register(Authenticator)
+class PasskeyAdmin(LastingAdmin):
+    """Whose passkeys there are, and nothing of the keys. One that was lost is taken away here."""
+
+    list_display = ["user", "created_at", "last_used_at"]
+    list_select_related = ["user"]
+    search_fields = ["user__name", "=user__phone"]
+    fields = ["user", "created_at", "last_used_at"]
+    readonly_fields = ["user", "created_at", "last_used_at"]
+    ordering = ["-id"]
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
 class RegionAliasInline(TabularInline):
     model = RegionAlias
     form = KindForm
@@ -447,10 +480,27 @@ class PauseAdmin(KindAdmin):
 
 @admin.register(Device)
 class DeviceAdmin(RevocableAdmin):
-    list_display = ["name", "service_point", "created_at", "revoked_at"]
+    list_display = ["name", "service_point", "user", "created_at", "seen_at", "revoked_at"]
     list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
-    list_select_related = ["service_point"]
+    list_select_related = ["service_point", "user"]
     search_fields = ["name", "service_point__name", "=service_point__ref"]
+    ordering = ["-id"]
+
+
+@admin.register(Pairing)
+class PairingAdmin(ReadOnlyAdmin):
+    list_display = ["name", "service_point", "made_by", "expires_at", "device"]
+    list_select_related = ["service_point", "made_by", "device"]
+    search_fields = ["name", "service_point__name", "=service_point__ref"]
+    ordering = ["-id"]
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    list_display = ["user", "service_point", "role", "made_by", "made_at", "end"]
+    list_filter = ["role", "end"]
+    list_select_related = ["user", "service_point", "made_by"]
+    search_fields = ["user__name", "=user__phone", "service_point__name", "=service_point__ref"]
     ordering = ["-id"]
 
 

@@ -16,8 +16,9 @@ from functools import lru_cache
 from django.db import connection
 from django.db.models import Max
 from django.utils.timezone import localtime
-from opening_hours import OpeningHours, validate
+from opening_hours import validate
 
+from network import opening
 from network.models import Region, ServicePoint
 
 PROMISED_DAYS = 3  # a point that stays shut longer than this cannot keep the promise made to the recipient
@@ -136,7 +137,7 @@ def is_shut(hours: str, at: datetime) -> bool:
 def _is_shut(hours: str, hour: datetime) -> bool:
     if not validate(hours):
         return False  # forms refuse such hours; if some came past them, nobody knows that the shop is shut
-    parsed = OpeningHours(hours)
+    parsed = opening.parsed(hours)
     if parsed.is_open(hour):
         return False
     opens = parsed.next_change(hour)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from typing import Any
 
 import phonenumbers
 from django import forms
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from network.models import Membership, User
 
 
 class PhoneField(forms.CharField):
@@ -27,11 +33,94 @@ class PhoneField(forms.CharField):
         return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-class SignInForm(forms.Form):
-    phone = PhoneField(label=_("Phone"), max_length=32)
+def spaced(phone: str) -> str:
+    """Write a number (E.164) in groups, as a person compares it: +86 139 0000 1111."""
+    return phonenumbers.format_number(phonenumbers.parse(phone), phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+class CodeField(forms.CharField):
+    """The six digits of a message, with whatever an input method or a careful eye put between and around them."""
+
+    widget = forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code", "autofocus": True})
+
+    def clean(self, value: str) -> str:
+        digits = re.sub(r"[\s-]", "", unicodedata.normalize("NFKC", super().clean(value)))
+        if not re.fullmatch(r"[0-9]{6}", digits, re.ASCII):
+            raise ValidationError(_("The code has six digits."), code="code")
+        return digits
+
+
+class NewPasswordField(forms.CharField):
+    widget = forms.PasswordInput(attrs={"autocomplete": "new-password"})
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=1024, strip=False, **kwargs)
+
+    def clean(self, value: str) -> str:
+        password: str = super().clean(value)
+        validate_password(password)
+        return password
+
+
+class PhoneForm(forms.Form):
+    phone = PhoneField(label=pgettext_lazy("sign-in", "Phone"), max_length=32)
+
+
+class SignInForm(PhoneForm):
     password = forms.CharField(
         label=_("Password"),
         max_length=1024,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
+
+    def __init__(self, *args: Any, by_code: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].required = not by_code
+
+
+class CodeForm(forms.Form):
+    code = CodeField(label=_("Code from the message"), max_length=32)
+
+
+class ResetForm(CodeForm):
+    password = NewPasswordField(label=_("New password"))
+
+
+class NameForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = ("name",)
+        widgets = {"name": forms.TextInput(attrs={"autocomplete": "name"})}
+        labels = {"name": _("Your name, as your colleagues see it")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].required = True
+
+
+class PasswordForm(forms.Form):
+    """Change a password: who knows the old one may choose a new one."""
+
+    old = forms.CharField(
+        label=_("Password until now"),
+        max_length=1024,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    new = NewPasswordField(label=_("New password"))
+
+
+class TitleForm(forms.Form):
+    """The name of a passkey or of a device."""
+
+    name = forms.CharField(label=_("Name"), max_length=100)
+
+
+class InviteForm(forms.Form):
+    phone = PhoneField(
+        label=_("Phone of the person"),
+        max_length=32,
+        widget=forms.TextInput(attrs={"type": "tel", "autocomplete": "off", "inputmode": "tel"}),
+    )
+    role = forms.ChoiceField(label=_("Role"), choices=Membership.Role.choices, initial=Membership.Role.CLERK)

@@ -1,16 +1,42 @@
-"""Service points, taken in from a file: made or changed by their reference, each in the region it lies in."""
+"""Service points: taken in from a file, each in the region it lies in; paused and resumed; their opening hours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.gis.geos import Point
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.db.models import Q
 
-from network import regions
-from network.models import ServicePoint
+from network import opening, regions
+from network.models import Pause, ServicePoint, User
+
+TECHNICAL_FOR = timedelta(hours=4)
+LONGEST_PAUSE = timedelta(days=366)
+
+
+class PauseOverlaps(Exception):
+    """The shop is paused during that time already; `pause` is the one that stands there."""
+
+    def __init__(self, pause: Pause) -> None:
+        super().__init__(f"paused already: {pause.period}")
+        self.pause = pause
+
+
+class PauseRefused(Exception):
+    """It would end before it begins, be over already, or last longer than a year."""
+
+
+class HoursRefused(Exception):
+    """Not opening hours, or more of them than fit."""
 
 
 @dataclass(frozen=True)
@@ -109,3 +135,128 @@ def _facts(point: ServicePoint | None) -> object:
         return None
     told = tuple(getattr(point, field) for field in TOLD)
     return point.name, point.location.coords, point.region_id, point.region_ids, told
+
+
+def pause(
+    *, point_id: int, reason: str, begins: datetime, ends: datetime, now: datetime, by: User | None = None
+) -> Pause:
+    """Take no new parcels from `begins` until `ends`, the end excluded; assignment sees it at once.
+
+    Parcels that are here or announced are not touched. A begin in the past becomes now, so that nobody writes a
+    pause into a time that is over. Raises PauseOverlaps, PauseRefused, ServicePoint.DoesNotExist.
+    """
+    begins = max(begins, now)
+    if not begins < ends <= begins + LONGEST_PAUSE:
+        raise PauseRefused(f"{begins} to {ends}")
+    period = DateTimeTZRange(begins, ends)
+    try:
+        with transaction.atomic(durable=True):
+            point = ServicePoint.objects.select_for_update(no_key=True).get(pk=point_id)
+            standing = _overlapping(point_id, period)
+            if standing is not None:
+                raise PauseOverlaps(standing)
+            made = Pause.objects.create(service_point=point, reason=reason, period=period)
+            _note(point, f"paused: {reason}, {_in_log(begins)} to {_in_log(ends)}", by)
+    except IntegrityError as error:
+        # The administration writes pauses without this lock; the exclusion constraint decided between the two.
+        standing = _overlapping(point_id, period)
+        if standing is None:
+            raise
+        raise PauseOverlaps(standing) from error
+    return made
+
+
+def _overlapping(point_id: int, period: DateTimeTZRange) -> Pause | None:
+    return Pause.objects.filter(service_point_id=point_id, period__overlap=period).order_by("period").first()
+
+
+def resume(*, point_id: int, pause_id: int, now: datetime, by: User | None = None) -> None:
+    """End a pause now; one that has not begun is taken back. What is over stays as it is, so twice does no harm.
+
+    Raises Pause.DoesNotExist for a pause of another shop.
+    """
+    with transaction.atomic(durable=True):
+        point = ServicePoint.objects.select_for_update(no_key=True).get(pk=point_id)
+        row = Pause.objects.select_for_update().get(pk=pause_id, service_point=point)
+        begins, ends = row.period.lower, row.period.upper
+        if ends is not None and ends <= now:
+            return
+        if begins is not None and begins > now:
+            row.delete()
+            _note(point, f"pause taken back: {row.reason}, from {_in_log(begins)}", by)
+            return
+        # A pause is never empty: one that is resumed in the instant of its beginning lasted a microsecond.
+        end = now if begins is None or begins < now else begins + timedelta(microseconds=1)
+        row.period = DateTimeTZRange(begins, end)
+        row.save(update_fields=["period"])
+        _note(point, f"resumed: {row.reason}", by)
+
+
+def pauses(point: ServicePoint, *, now: datetime) -> list[Pause]:
+    """The pauses that are in force or to come, the next one first."""
+    not_over = Q(period__endswith__gt=now) | Q(period__upper_inf=True)
+    return list(Pause.objects.filter(not_over, service_point=point).order_by("period"))
+
+
+def past_pauses(point: ServicePoint, *, now: datetime, limit: int) -> list[Pause]:
+    """The latest pauses that are over, newest first."""
+    return list(Pause.objects.filter(service_point=point, period__endswith__lte=now).order_by("-period")[:limit])
+
+
+def one_tap_end(point: ServicePoint, *, reason: str, now: datetime, planned: Sequence[Pause] = ()) -> datetime:
+    """When a pause of one tap ends by itself: `technical` after four hours, `full` with tomorrow's opening.
+
+    A shop that tells no hours opens at midnight. A pause that is planned to begin before takes over there, because
+    two pauses never overlap.
+    """
+    if reason == Pause.Reason.TECHNICAL:
+        end = now + TECHNICAL_FOR
+    else:
+        tomorrow = midnight(now) + timedelta(days=1)
+        end = opening.next_opening(point.opening_hours, after=tomorrow) or tomorrow
+    begins: list[datetime] = [row.period.lower for row in planned if row.period.lower is not None]
+    return min([end, *(begin for begin in begins if now < begin)])
+
+
+def midnight(at: datetime) -> datetime:
+    """The beginning of a moment's day in the network's time zone."""
+    zone = ZoneInfo(settings.TIME_ZONE)
+    return datetime.combine(at.astimezone(zone).date(), time(), zone)
+
+
+def check_hours(hours: str) -> None:
+    """Raise HoursRefused for what no shop may have as its opening hours."""
+    try:
+        ServicePoint._meta.get_field("opening_hours").clean(hours, None)
+    except ValidationError as error:
+        raise HoursRefused(hours) from error
+
+
+def set_hours(*, point_id: int, hours: str, by: User) -> None:
+    """Write a shop's opening hours (OpenStreetMap syntax; empty: every day). Raises HoursRefused."""
+    check_hours(hours)
+    with transaction.atomic(durable=True):
+        point = ServicePoint.objects.select_for_update(no_key=True).get(pk=point_id)
+        before, point.opening_hours = point.opening_hours, hours
+        if before == hours:
+            return
+        point.save(update_fields=["opening_hours"])
+        _note(point, f"opening hours: {before or '-'} → {hours or '-'}", by)
+
+
+def _note(point: ServicePoint, words: str, by: User | None) -> None:
+    """Keep who did it, in the history that the administration shows; the rows themselves know no person."""
+    if by is None:
+        return
+    LogEntry.objects.create(
+        user=by,
+        content_type=ContentType.objects.get_for_model(ServicePoint),
+        object_id=str(point.pk),
+        object_repr=str(point)[:200],
+        action_flag=CHANGE,
+        change_message=words,
+    )
+
+
+def _in_log(at: datetime) -> str:
+    return f"{at.astimezone(ZoneInfo(settings.TIME_ZONE)):%Y-%m-%d %H:%M}"

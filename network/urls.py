@@ -3,10 +3,22 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from network.views import sign_in
+from network.views import account, passkeys, sign_in
 
 urlpatterns = [
     path("", sign_in.sign_in, name="sign-in"),
+    path("code/", sign_in.code, name="sign-in-code"),
+    path("reset/", sign_in.reset, name="reset"),
+    path("passkey/", passkeys.sign_in, name="passkey"),
+    path("passkey/options/", passkeys.options, name="passkey-options"),
+    path("account/", account.account, name="account"),
+    path("account/password/", account.change_password, name="account-password"),
+    path("account/password/remove/", account.remove_password, name="account-password-remove"),
+    path("account/passkeys/", account.add_passkey, name="account-passkey-add"),
+    path("account/passkeys/options/", account.passkey_options, name="account-passkey-options"),
+    path("account/passkeys/<int:passkey_id>/", account.change_passkey, name="account-passkey"),
+    path("account/invitations/<int:invitation_id>/", account.answer_invitation, name="account-invitation"),
+    path("account/shops/<int:point_id>/leave/", account.leave, name="account-leave"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("admin/login/", sign_in.admin_sign_in),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}network/icon.svg")),

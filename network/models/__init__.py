@@ -2,7 +2,7 @@ from network.models.addresses import Address
 from network.models.agents import Agent, Appointment
 from network.models.points import Device, Invitation, Membership, Pairing, Pause, ServicePoint, Size
 from network.models.regions import Boundary, BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
-from network.models.users import E164, SignInAttempt, User
+from network.models.users import E164, SignInAttempt, SignInCode, User
 
 __all__ = [
     "E164",
@@ -22,6 +22,7 @@ __all__ = [
     "RegionAlias",
     "ServicePoint",
     "SignInAttempt",
+    "SignInCode",
     "Size",
     "User",
 ]

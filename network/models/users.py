@@ -71,3 +71,44 @@ class SignInAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M}"
+
+
+class SignInCode(models.Model):
+    """A code that was asked for by SMS, for a phone with an account or for one without, whose limits are the same.
+
+    Here and not in a cache, so that a restart forgives neither a try nor a message. Rows are deleted when they no
+    longer count; see `network.access`. Neither code nor phone can be read back from their keyed hashes. `took_ms` is
+    null where nothing was sent because nobody has the phone.
+    """
+
+    class Purpose(models.TextChoices):
+        SIGN_IN = "sign_in", _("sign in")
+        RESET = "reset", _("set a password")
+
+    phone_hash = models.BinaryField(_("keyed hash of the phone"), max_length=16, editable=False)
+    purpose = models.CharField(_("purpose"), max_length=10, choices=Purpose.choices)
+    code_hash = models.BinaryField(_("keyed hash of the code"), max_length=32, editable=False)
+    address = models.CharField(_("network address"), max_length=64, blank=True)
+    made_at = models.DateTimeField(_("made"))
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    took_ms = models.PositiveIntegerField(_("sending took, ms"), null=True, blank=True)
+    failed = models.BooleanField(_("not sent"), default=False)
+
+    class Meta:
+        verbose_name = _("sign-in code")
+        verbose_name_plural = _("sign-in codes")
+        indexes = [
+            models.Index(name="sign_in_code_phone", fields=["phone_hash", "made_at"]),
+            models.Index(name="sign_in_code_address", fields=["address", "made_at"]),
+            models.Index(name="sign_in_code_made", fields=["made_at"]),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                name="sign_in_code_one_open", fields=["phone_hash"], condition=Q(ended_at__isnull=True)
+            ),
+            models.CheckConstraint(name="sign_in_code_five_tries", condition=Q(tries__lte=5)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.made_at:%Y-%m-%d %H:%M}"
