@@ -11,6 +11,7 @@ from ninja import Query, Router, Schema, Status
 from pydantic import Field, ValidationError
 
 from network import geocoding
+from network.rows import Latitude, Longitude
 from pickup import forms, orders, tasks
 from pickup.api.errors import ErrorBody, Problem, body
 from pickup.api.keys import MerchantKeyAuth, merchant_of
@@ -189,8 +190,8 @@ def show(request: HttpRequest, reference: str) -> Any:
 
 
 class Near(forms.Form):
-    lat: forms.Latitude | None = None
-    lon: forms.Longitude | None = None
+    lat: Latitude | None = None
+    lon: Longitude | None = None
     address: Annotated[forms.Text, Field(min_length=1, max_length=500)] | None = None
     limit: Annotated[int, Field(ge=1, le=50)] = 10
 

@@ -113,7 +113,7 @@ def whole_network() -> Parcel:
     disputes.open_dispute(contested, note="I was abroad")
     released = make_ready_parcel(scanner, point)
     releases.release(scanner, scan("pickup", released), reason="no_phone", note="", photo=b"a photo")
-    count = StockCount.objects.create(service_point=point, device_id=scanner.device_id, count_id=uuid4())
+    count = StockCount.objects.create(service_point=point, device=factories.make_device(point)[0], count_id=uuid4())
     StockCountLine.objects.create(count=count, barcode=waiting.barcode, parcel=waiting, found="here")
     MessageDay.objects.get_or_create(day=now().date())
     period = f"{now():%Y-%m}"

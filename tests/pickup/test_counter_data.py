@@ -145,7 +145,7 @@ def test_parcels_of_one_person_are_told_together_and_not_across_shops(
     for number in ("+8613800138000", "+8613800138000", "+8613900139000"):
         make_parcel(point, phone=number)
     other = make_point()
-    factories.Membership.objects.create(user=clerk, service_point=other, role="clerk")
+    Membership.objects.create(user=clerk, service_point=other, role="clerk")
     make_parcel(other, phone="+8613800138000")
     first, second, third = (one["person"] for one in state(phone, point)["stock"])
     assert first == second != third
