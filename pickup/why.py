@@ -91,7 +91,8 @@ def parcel_with(barcode: str) -> Parcel | None:
 
 
 def sight(user: User, parcel: Parcel) -> Sight:
-    """Who may look at a parcel: staff, who works today at its shop, and the agents whom it concerned.
+    """Who may look at a parcel: staff who may see parcels and postings in the administration too, who works today at
+    its shop, and the agents whom it concerned.
 
     An agent reads a parcel if an appointment of theirs to a region of its frozen chain was in force when it was
     assigned (promise 22: the own region as of the assignment, wherever its border and whoever its agent are today), or
@@ -100,7 +101,7 @@ def sight(user: User, parcel: Parcel) -> Sight:
     """
     point = parcel.service_point
     return Sight(
-        staff=user.is_staff,
+        staff=user.is_staff and user.has_perms(["pickup.view_parcel", "pickup.view_posting"]),
         shop=point is not None and access.role_at(user, point) is not None,
         agent=_agent_of(user, parcel),
     )

@@ -75,7 +75,10 @@ def make_points(count: int) -> None:
 
 def make_orders(count: int, *, status: str) -> None:
     """Orders with located addresses and one parcel each."""
-    run("INSERT INTO pickup_merchant (name, review_first, consent_required) VALUES ('bench', false, false)")
+    run(
+        """INSERT INTO pickup_merchant (name, review_first, consent_required, language)
+           VALUES ('bench', false, false, 'zh-hans')"""
+    )
     run(
         """INSERT INTO network_address (location, region_ids, source, accuracy_m, given_datum, located_at)
            SELECT ST_SetSRID(ST_MakePoint(110 + random() * 6, 21 + random() * 4), 4326), '{}', 'given', 10, 'wgs84',

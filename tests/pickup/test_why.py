@@ -106,7 +106,8 @@ class Scene:
         self.owner = factories.make_member(self.point, name="Owner Li")
         self.clerk = factories.make_member(self.point, Membership.Role.CLERK, name="Clerk Wu")
         self.neighbour = factories.make_member(self.other, name="Neighbour")
-        self.staff = factories.make_user(is_staff=True, name="Admin")
+        self.staff = factories.make_user(is_staff=True, is_superuser=True, name="Admin")
+        self.clerk_of_orders = factories.make_user(is_staff=True, name="Review only")
         self.stranger = factories.make_user(name="Stranger")
         self.agents = {
             level: factories.make_agent(f"agent-{level.name.lower()}", user=factories.make_user(name=level.name))
@@ -209,7 +210,7 @@ def without_its_address(page: str) -> str:
 
 def test_a_stranger_learns_nothing_not_even_that_it_exists(client: Client, scene: Scene) -> None:
     scene.collect()
-    for stranger in (scene.stranger, scene.neighbour, scene.foreign_agent.user):
+    for stranger in (scene.stranger, scene.neighbour, scene.clerk_of_orders, scene.foreign_agent.user):
         real = see(client, stranger, scene.parcel, 404)
         absent = see(client, stranger, Parcel(barcode="NOT-THERE"), 404)
         assert without_its_address(real) == without_its_address(absent)
