@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from pickup.views import agent, counter, counter_data, recipient, shop, tariffs, why
+from pickup.views import agent, counter, counter_data, coverage, recipient, shop, tariffs, why
 
 urlpatterns = [
     path("counter/", counter.choose, name="counters"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("counter/<int:point_id>/earnings/", shop.earnings, name="earnings"),
     path("counter/<int:point_id>/shop/", shop.shop, name="shop"),
     path("agent/", agent.agent_page, name="agent"),
+    path("regions/coverage/", coverage.coverage_page, name="coverage"),
     path("money/tariffs/", tariffs.tariffs_page, name="tariffs"),
     # A barcode is printable ASCII, and some have slashes.
     path("parcels/<path:barcode>/why/", why.why_page, name="why"),

@@ -85,8 +85,8 @@ CROSS JOIN LATERAL (
     UNION ALL SELECT 'agent_fee', part.amount_minor, part.region_id, part.level, part.appointment_id, part.agent_id
     FROM fee_parts(p.region_ids, p.collected_at, t.id) part WHERE part.amount_minor > 0
 ) fee(kind, amount_minor, region_id, level, appointment_id, agent_id)
-JOIN pickup_account payee ON payee.service_point_id = p.service_point_id AND fee.agent_id IS NULL
-                          OR payee.agent_id = fee.agent_id
+JOIN pickup_account payee ON payee.kind = CASE WHEN fee.agent_id IS NULL THEN 'point' ELSE 'agent' END
+     AND COALESCE(payee.agent_id, payee.service_point_id) = COALESCE(fee.agent_id, p.service_point_id)
 """
 
 
