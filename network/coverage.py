@@ -206,7 +206,9 @@ def nearest_m(places: Places, points: Points, *, first_m: float = 2_000.0, last_
     return nearest
 
 
-def best_sites(places: Places, *, current_m: Floats, within_m: float, count: int = 10, exact: bool = HAS_SOLVER) -> Plan:
+def best_sites(
+    places: Places, *, current_m: Floats, within_m: float, count: int = 10, exact: bool = HAS_SOLVER
+) -> Plan:
     """Choose the cells where `count` more points cover most of these places (maximal covering location problem).
 
     Candidates are the centres of grid cells, half the radius wide, in which some of the places lie: at most the 2,000

@@ -22,9 +22,9 @@ from network.views.sign_in import homes_of
 from pickup import coverage
 from pickup.coverage import Load, Report, Share
 
-USUAL = {"within_m": "1000", "days": "30", "level": str(Level.DISTRICT.value)}
+USUAL = {"within_m": "1000", "days": "30", "level": str(Level.CITY.value)}
 KEPT_S = 600  # so long a worked-out report is shown again; the page tells from when it is
-ROWS = 100
+ROWS = 40  # of regions, the largest; a country has thousands of districts
 LOADS = 30
 DAYS = [
     pgettext_lazy("opening hours", "Mo"),

@@ -96,7 +96,9 @@ class VersionForm(forms.Form):
     """What makes a draft a version."""
 
     name = forms.CharField(label=_("Name"), max_length=100)
-    begins = forms.DateField(label=_("In force from"), widget=forms.DateInput(attrs={"type": "date"}))
+    begins = forms.DateField(
+        label=_("In force from"), widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+    )
     hold_days = forms.IntegerField(label=_("Storage, days"), min_value=1, max_value=60)
     payable_after_hours = forms.IntegerField(label=_("Fees payable after, hours"), min_value=0, max_value=2160)
 

@@ -91,7 +91,9 @@ def events(told: Story, sight: Sight) -> Iterator[dict[str, Any]]:
     for pickup in told.pickups:
         handover = pickup.handover
         proof = PROOFS.get(handover.scan.proof, handover.scan.proof)
-        happened.append((handover.scan.recorded_at, _("Handed over"), joined(proof, scanned_by(handover.scan, sight))))
+        happened.append(
+            (handover.scan.recorded_at, _("Parcel handed over"), joined(proof, scanned_by(handover.scan, sight)))
+        )
         if handover.undone_by is not None:
             reason = handover.undone_by.reason if sight.staff or sight.shop else ""
             undone = joined(reason, scanned_by(handover.undone_by, sight))

@@ -185,7 +185,7 @@ def test_tomorrow_is_worked_out_from_how_long_parcels_stay(chain: Chain) -> None
 
 
 def test_staff_see_all_regions(client: Client, scene: Scene) -> None:
-    page = see(client, scene.staff)
+    page = see(client, scene.staff, level=str(Level.DISTRICT.value))
     for told in (
         "28.6 %",
         "of 7 delivered addresses",
@@ -200,7 +200,7 @@ def test_staff_see_all_regions(client: Client, scene: Scene) -> None:
 
 
 def test_an_agent_sees_the_own_regions_only(client: Client, scene: Scene) -> None:
-    page = see(client, scene.agent)
+    page = see(client, scene.agent, level=str(Level.DISTRICT.value))
     for told in ("66.7 %", "of 3 delivered addresses", "南山区", "Near Shop"):
         assert told in page, told
     for foreign in ("宝安区", "Bao", "22.80"):
@@ -218,8 +218,9 @@ def test_an_agent_of_two_regions_sees_both_and_of_none_today_nothing(client: Cli
 
 
 def test_what_is_remembered_for_one_is_not_shown_to_another(client: Client, scene: Scene) -> None:
-    assert "宝安区" in see(client, scene.staff)
-    assert "宝安区" not in see(client, scene.agent)
+    level = str(Level.DISTRICT.value)
+    assert "宝安区" in see(client, scene.staff, level=level)
+    assert "宝安区" not in see(client, scene.agent, level=level)
 
 
 def test_a_remembered_report_is_shown_again(client: Client, scene: Scene) -> None:
@@ -231,8 +232,12 @@ def test_a_remembered_report_is_shown_again(client: Client, scene: Scene) -> Non
 
 def test_the_hours_of_one_region_can_be_looked_at(client: Client, scene: Scene) -> None:
     region = scene.chain[Level.DISTRICT].pk
-    assert "By hour of the week · 南山区" in see(client, scene.staff, region=str(region))
-    assert "· 宝安区</h2>" not in see(client, scene.agent, region=str(scene.elsewhere.pk))
+    assert "By hour of the week · 南山区" in see(
+        client, scene.staff, level=str(Level.DISTRICT.value), region=str(region)
+    )
+    assert "· 宝安区</h2>" not in see(
+        client, scene.agent, level=str(Level.DISTRICT.value), region=str(scene.elsewhere.pk)
+    )
 
 
 @pytest.mark.parametrize("asked", [{"days": "0"}, {"within_m": "x"}, {"level": "9"}, {"region": "x"}])
