@@ -136,6 +136,7 @@ def preview(draft: Tariff, *, first: datetime, end: datetime, level: Level) -> P
     }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '60s'")
+        cursor.execute("SET LOCAL work_mem = '64MB'")  # a month's pickups are joined without going to the disk
         cursor.execute(PREVIEW, parameters)
         rows = cursor.fetchall()
     lines = [Line(region_id, line_level, paid, would) for region_id, line_level, paid, would, _ in rows]

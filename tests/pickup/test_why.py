@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.test import Client
-from django.utils.timezone import now
+from django.utils.timezone import localtime, now
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -307,9 +307,10 @@ def test_an_undone_pickup_shows_its_reversals_and_the_second_one_its_fees(client
 
 def test_the_settlement_that_claimed_a_fee_is_named(client: Client, scene: Scene) -> None:
     scene.collect()
-    settlements.close_period(period=f"{now():%Y-%m}", now=now() + timedelta(days=40), currency="CNY")
-    assert f"{now():%Y-%m}</a>" in see(client, scene.staff, scene.parcel)
-    assert f"{now():%Y-%m}</td>" in see(client, scene.owner, scene.parcel)
+    month = f"{localtime(now()):%Y-%m}"
+    settlements.close_period(period=month, now=now() + timedelta(days=40), currency="CNY")
+    assert f"{month}</a>" in see(client, scene.staff, scene.parcel)
+    assert f"{month}</td>" in see(client, scene.owner, scene.parcel)
 
 
 def release_of(scene: Scene) -> ManualRelease:
