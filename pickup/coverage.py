@@ -26,6 +26,7 @@ MOST_ADDRESSES = 100_000  # the newest ones; more would say the same and take lo
 LEARN_FROM = timedelta(days=60)
 LONGEST_H = 24 * 60  # dwell times beyond that are counted as that
 FEWEST = 30  # parcels that must have been seen before their times are called a statistic
+REACHED = 5  # parcels that must have lasted as long as one of which something is foretold
 SIGMAS = 2  # of the range that is told
 
 
@@ -234,7 +235,8 @@ def tomorrow(*, at: datetime, regions: Collection[int] | None, limit: int) -> li
     chance worked out in the same way from the time between assignment and arrival, and then stays: collections of
     parcels that arrive in between are left out, which rather tells too many. Orders that are not placed yet are not
     counted, which tells too few; neither is returned parcels leaving. The range is two standard deviations of parcels
-    that come and go independently of each other, never beyond what is possible.
+    that come and go independently of each other, never beyond what is possible. A parcel that has waited longer than
+    nearly all that were seen is counted as standing there, and the range leaves open whether it does.
     """
     now_h = localtime(at)
     end = now_h.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
@@ -271,6 +273,7 @@ def _loads(
     coming: dict[int, int] = dict.fromkeys(points, 0)
     mean: dict[int, float] = dict.fromkeys(points, 0.0)
     variance: dict[int, float] = dict.fromkeys(points, 0.0)
+    unsure: dict[int, int] = dict.fromkeys(points, 0)
     known: dict[int, bool] = dict.fromkeys(points, True)
     for point, is_here, age, many in waits:
         if point not in points:
@@ -280,24 +283,30 @@ def _loads(
         if chances is None:
             known[point] = False
             continue
-        stands = 1 - chances[age] if is_here else chances[age]
-        mean[point] += many * float(stands)
-        variance[point] += many * float(stands * (1 - stands))
+        stands = 1 - float(chances[age]) if is_here else float(chances[age])
+        if math.isnan(stands):
+            unsure[point] += many
+            continue
+        mean[point] += many * stands
+        variance[point] += many * stands * (1 - stands)
     loads = []
     for point, row in points.items():
         most = here[point] + coming[point]
         spread = SIGMAS * math.sqrt(variance[point])
-        low, high = max(0, math.floor(mean[point] - spread)), min(most, math.ceil(mean[point] + spread))
+        low = max(0, math.floor(mean[point] - spread))
+        high = min(most, math.ceil(mean[point] + spread) + unsure[point])
         if not known[point]:
             low, high = 0, most
-        loads.append(Load(row, here[point], coming[point], round(mean[point]) if known[point] else None, low, high))
+        expected = round(mean[point]) + unsure[point] if known[point] else None
+        loads.append(Load(row, here[point], coming[point], expected, low, high))
     return loads
 
 
 def chance_within(ended: Sequence[tuple[int, int]], waiting: Sequence[tuple[int, int]], *, hours: int) -> Floats | None:
     """For each age in hours the chance that what has lasted so long ends within `hours`; None if too few are known.
 
-    `ended` and `waiting` are (hours, how many). An age that nobody reached who ended is taken not to end.
+    `ended` and `waiting` are (hours, how many). It is not a number at an age that fewer than five reached who have
+    ended since: nobody knows when such ones end.
     """
     if sum(many for _, many in ended) < FEWEST:
         return None
@@ -312,4 +321,5 @@ def chance_within(ended: Sequence[tuple[int, int]], waiting: Sequence[tuple[int,
     later = stays[np.minimum(np.arange(LONGEST_H + 1) + hours, LONGEST_H + 1)]
     now_here = stays[: LONGEST_H + 1]
     goes_on: Floats = np.divide(later, now_here, out=np.ones_like(later), where=now_here > 0)
-    return 1 - goes_on
+    reached = np.cumsum(over[::-1])[::-1]
+    return np.where(reached >= REACHED, 1 - goes_on, np.nan)
