@@ -53,6 +53,7 @@ from pickup.models import (
     Tariff,
     WrongCodeDay,
 )
+from pickup.why import LOST_BY
 
 REFUSALS |= {
     "has paid fees": _("This tariff has paid fees: its amounts and beginning are frozen. Add a new one from a date."),
@@ -79,16 +80,6 @@ REASONS = {
     "merchant_policy": _("the merchant wants a review"),
     "requested_point_unavailable": _("requested point not available"),
     "no_point_available": _("no point available"),
-}
-LOST_BY = {
-    "": _("chosen"),
-    "beyond_reach": _("beyond its reach"),
-    "paused": _("paused"),
-    "shut": _("shut too long"),
-    "too_large": _("parcel too large"),
-    "other_network": _("serves another network"),
-    "full": _("full"),
-    "farther": _("farther"),
 }
 NOT_RELEASED = {
     "not_in_review": _("Not in review: %(order)s"),
@@ -118,6 +109,10 @@ def amount(field: str, title: Any, currency: Callable[[Any], str]) -> Any:
         return f"{ledger.written(getattr(row, field), currency(row))} {currency(row)}"
 
     return column
+
+
+def why_link(parcel: Parcel) -> str:
+    return format_html('<a href="{}">{}</a>', reverse("why", args=[parcel.barcode]), _("Why this shop, why this fee"))
 
 
 def owner(account: Account) -> str:
@@ -292,10 +287,14 @@ class ParcelAdmin(ReadOnlyAdmin):
     search_fields = ["=barcode", "=order__reference", "=service_point__ref"]
     fields = [
         *("barcode", "order", "recipient_shown", "status", "service_point", "shelf", "size", "weight_g", "chain"),
-        *("ready_at", "hold_until", "collected_at"),
+        *("ready_at", "hold_until", "collected_at", "why"),
     ]
-    readonly_fields = ["chain", "recipient_shown"]
+    readonly_fields = ["chain", "recipient_shown", "why"]
     ordering = ["-id"]
+
+    @admin.display(description=_("reason"))
+    def why(self, parcel: Parcel) -> str:
+        return why_link(parcel)
 
     @admin.display(description=_("regions, deepest first"))
     def chain(self, parcel: Parcel) -> str:
@@ -623,9 +622,9 @@ class PostingAdmin(ReadOnlyAdmin):
     ]
     fields = [
         *("key", "kind", "money", "from_account", "to_account", "parcel", "handover", "tariff"),
-        *("region", "level", "appointment", "reverses", "reason", "recorded_at", "payable_at"),
+        *("region", "level", "appointment", "reverses", "reason", "recorded_at", "payable_at", "why"),
     ]
-    readonly_fields = ["money", "from_account", "to_account", "parcel"]
+    readonly_fields = ["money", "from_account", "to_account", "parcel", "why"]
     ordering = ["-id"]
     money = amount("amount_minor", _("amount"), lambda posting: str(posting.currency))
 
@@ -640,6 +639,10 @@ class PostingAdmin(ReadOnlyAdmin):
     @admin.display(description=_("parcel"))
     def parcel(self, posting: Posting) -> str:
         return posting.handover.parcel.barcode if posting.handover else "–"
+
+    @admin.display(description=_("reason"))
+    def why(self, posting: Posting) -> str:
+        return why_link(posting.handover.parcel) if posting.handover else "–"
 
 
 @admin.register(Settlement)
@@ -670,7 +673,12 @@ class StatementLineAdmin(ReadOnlyAdmin):
     list_display = ["posting", "statement", "money"]
     list_select_related = ["posting", "statement__settlement", "statement__account"]
     search_fields = ["=posting__key", "=posting__handover__parcel__barcode"]
-    fields = ["posting", "statement", "money"]
-    readonly_fields = ["money"]
+    fields = ["posting", "statement", "money", "why"]
+    readonly_fields = ["money", "why"]
     ordering = ["-pk"]
     money = amount("amount_minor", _("amount"), lambda line: str(line.posting.currency))
+
+    @admin.display(description=_("reason"))
+    def why(self, line: StatementLine) -> str:
+        handover = line.posting.handover
+        return why_link(handover.parcel) if handover else "–"

@@ -1,6 +1,21 @@
 from django.urls import path, re_path
 
-from pickup.views import agent, counter, counter_data, earnings, hours, labels, people, recipient, shelf, shop, stock
+from pickup.views import (
+    agent,
+    counter,
+    counter_data,
+    coverage,
+    earnings,
+    hours,
+    labels,
+    people,
+    recipient,
+    shelf,
+    shop,
+    stock,
+    tariffs,
+    why,
+)
 
 urlpatterns = [
     path("counter/", counter.choose, name="counters"),
@@ -36,6 +51,10 @@ urlpatterns = [
     path("counter/<int:point_id>/people/pairings/<int:pairing_id>/", people.offer_state, name="people-offer-state"),
     path("counter/<int:point_id>/pair/<str:secret>/", people.pair, name="pair"),
     path("agent/", agent.agent_page, name="agent"),
+    path("regions/coverage/", coverage.coverage_page, name="coverage"),
+    path("money/tariffs/", tariffs.tariffs_page, name="tariffs"),
+    # A barcode is printable ASCII, and some have slashes.
+    path("parcels/<path:barcode>/why/", why.why_page, name="why"),
     # 128 bits in base64 are 22 characters; anything else is not a link of ours.
     re_path(r"^t/(?P<link>[A-Za-z0-9_-]{22})/?$", recipient.recipient_page, name="recipient"),
 ]
