@@ -1,0 +1,294 @@
+"""Vector tiles of regions and service points, made by PostGIS (Mapbox Vector Tile 2.1, extent 4096).
+
+Zoomed out, both come from copies that the database keeps (`network.models.maps`): simplified outlines, and points
+counted by cell. How full a point is depends on parcels, of which this package knows nothing, so it is handed in.
+No tile takes longer than `PATIENCE_MS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from django.db import OperationalError, connection, transaction
+
+from network.models import Level
+
+MAX_ZOOM = 20
+PATIENCE_MS = 3_000
+CELL_ZOOM = 10  # up to here points are counted by cell; nearer they are drawn one by one,
+MOST_SINGLES = 2_000  # unless one tile has more of them
+OUTLINE_ZOOMS = (4, 6, 8, 10)  # as in migration 0004; nearer, the boundary itself is drawn
+
+# The coarsest zoom at which each level is what the map shows.
+SHOWN_FROM = {Level.MACRO: 0, Level.PROVINCE: 4, Level.CITY: 6, Level.DISTRICT: 8, Level.CUSTOM: 12}
+
+HeldAt = Callable[[Iterable[int]], Mapping[int, int]]
+FullPoints = Callable[[], Iterable[int]]
+
+
+class NoSuchTile(Exception):
+    """There is no such zoom, or no such place in it."""
+
+
+class TooMuch(Exception):
+    """The tile has so much in it that the database gave up; nearer ones have less."""
+
+
+class Show(StrEnum):
+    """Which points are asked for. Paused and full are active ones that take no parcels now."""
+
+    ALL = "all"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    FULL = "full"
+    SUSPENDED = "suspended"
+    PROPOSED = "proposed"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Tile:
+    zoom: int
+    x: int
+    y: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.zoom <= MAX_ZOOM and 0 <= self.x < 2**self.zoom and 0 <= self.y < 2**self.zoom):
+            raise NoSuchTile
+
+
+def level_at(zoom: int) -> Level:
+    """Return the level that the map shows at a zoom where nobody asked for another."""
+    return max(level for level, first in SHOWN_FROM.items() if zoom >= first)
+
+
+def run(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Run one statement that never takes longer than the patience of somebody who moves a map. Raises TooMuch."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            # Compiling a plan takes longer than most tiles do.
+            cursor.execute(
+                "SELECT set_config('statement_timeout', %s, true), set_config('jit', 'off', true)", [str(PATIENCE_MS)]
+            )
+            cursor.execute(statement, dict(values))
+            return list(cursor.fetchall())
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) == "57014":
+            raise TooMuch from error
+        raise
+
+
+def _mvt(statement: str, values: Mapping[str, Any]) -> bytes:
+    return b"".join(bytes(layer) for layer in run(statement, values)[0] if layer)
+
+
+# What is drawn of a tile is a little wider than the tile itself, so that no border shows where two tiles meet.
+_BOX = """
+    box AS MATERIALIZED (
+        SELECT ST_TileEnvelope(%(zoom)s, %(x)s, %(y)s) AS own,
+               ST_TileEnvelope(%(zoom)s, %(x)s, %(y)s, margin => 64.0 / 4096) AS wide,
+               ST_Transform(ST_TileEnvelope(%(zoom)s, %(x)s, %(y)s, margin => 64.0 / 4096), 4326) AS degrees
+    )"""
+
+# Written so that the planner, which knows nothing of what was loaded a moment ago, can only go the good way: OFFSET 0
+# keeps each step where it stands. GiST wants the very type of its column, and one level at a time.
+_OUTLINES = """
+    shape AS MATERIALIZED (
+        SELECT b.region_id, o.level, o.geom, b.inside, b.radius_m
+        FROM unnest(%(levels)s::smallint[]) AS wanted(level)
+        CROSS JOIN LATERAL (
+            SELECT * FROM network_outline o WHERE o.zoom = %(outline)s::smallint AND o.level = wanted.level
+            AND o.geom && (SELECT wide FROM box) OFFSET 0
+        ) o
+        JOIN network_boundary b ON b.id = o.boundary_id AND b.valid @> %(at)s::timestamptz
+    )"""
+
+# Cut to the tile before it is transformed: a boundary may have 100,000 vertices and a tile a handful of them.
+_BOUNDARIES = """
+    shape AS MATERIALIZED (
+        SELECT b.region_id, b.level, b.inside, b.radius_m,
+               ST_Transform(ST_ClipByBox2D(b.geom, (SELECT degrees FROM box)::box2d), 3857) AS geom
+        FROM network_boundary b
+        WHERE b.geom && (SELECT degrees FROM box) AND b.valid @> %(at)s::timestamptz AND b.level = ANY (%(levels)s)
+    )"""
+
+# A region without a boundary of its own, such as a macro-region, is drawn as its children together. Its name
+# stands in the largest of them.
+_BARE = """
+    bare AS MATERIALIZED (
+        SELECT r.id, r.code, r.name, r.level, b.id AS boundary_id, b.inside, b.radius_m
+        FROM (SELECT * FROM network_region r WHERE r.level = ANY (%(bare)s) AND NOT EXISTS (
+                  SELECT FROM network_boundary own
+                  WHERE own.region_id = r.id AND own.valid @> %(at)s::timestamptz) OFFSET 0) r
+        JOIN network_region child ON child.parent_id = r.id
+        CROSS JOIN LATERAL (SELECT * FROM network_boundary b
+                            WHERE b.region_id = child.id AND b.valid @> %(at)s::timestamptz OFFSET 0) b
+    )"""
+
+_VACANT = """NOT EXISTS (SELECT FROM network_appointment a
+                         WHERE a.region_id = {0}.id AND a.valid @> %(at)s::timestamptz)"""
+
+_REGIONS = f"""
+    WITH {_BOX}, {{shape}}, {_BARE},
+    drawn AS (
+        SELECT r.id, r.code, r.name, r.level, false AS part, shape.geom
+        FROM shape JOIN network_region r ON r.id = shape.region_id
+        UNION ALL
+        SELECT bare.id, bare.code, bare.name, bare.level, true, o.geom
+        FROM bare CROSS JOIN LATERAL (
+            SELECT * FROM network_outline o
+            WHERE o.boundary_id = bare.boundary_id AND o.zoom = %(bare_outline)s OFFSET 0
+        ) o WHERE o.geom && (SELECT wide FROM box)
+    ), named AS (
+        SELECT r.id, r.code, r.name, r.level, shape.inside, shape.radius_m
+        FROM shape JOIN network_region r ON r.id = shape.region_id WHERE shape.level = ANY (%(mains)s)
+        UNION ALL
+        (SELECT DISTINCT ON (id) id, code, name, level, inside, radius_m FROM bare WHERE level = ANY (%(mains)s)
+         ORDER BY id, radius_m DESC)
+    ), shown AS (
+        SELECT *, level = ANY (%(mains)s) AS main, {_VACANT.format("drawn")} AS vacant FROM drawn
+    ), told AS (
+        SELECT *, {_VACANT.format("named")} AS vacant, ST_Transform(inside, 3857) AS place FROM named
+    )
+    SELECT (SELECT ST_AsMVT(row, 'regions', 4096, 'geom', 'id') FROM (
+                SELECT id, code, name, level, part, main, vacant,
+                       ST_AsMVTGeom(geom, (SELECT own FROM box), 4096, 64) AS geom
+                FROM shown WHERE vacant OR NOT main OR NOT %(vacant_only)s) row),
+           (SELECT ST_AsMVT(row, 'names', 4096, 'geom', 'id') FROM (
+                SELECT id, code, name, level, vacant, round(radius_m)::int AS radius_m,
+                       ST_AsMVTGeom(place, (SELECT own FROM box), 4096, 0) AS geom
+                FROM told WHERE place && (SELECT own FROM box) AND (vacant OR NOT %(vacant_only)s)) row)
+"""  # noqa: S608 (only constants of this module)
+
+
+def regions(tile: Tile, *, at: datetime, level: Level | None = None, vacant_only: bool = False) -> bytes:
+    """Return the layers `regions` (polygons) and `names` (points) with the boundaries in force at that time.
+
+    The level asked for, or the one that fits the zoom, is `main`; the next coarser is there for its borders. Custom
+    regions cover little, so that with them their districts are main too. `vacant`: nobody is appointed at that time.
+    """
+    main = level or level_at(tile.zoom)
+    levels = [main] if main == Level.MACRO else [main - 1, main]
+    outline = next((zoom for zoom in OUTLINE_ZOOMS if tile.zoom <= zoom), None)
+    values = {
+        **_where(tile),
+        "at": at,
+        "vacant_only": vacant_only,
+        "levels": levels,
+        "mains": levels if main == Level.CUSTOM else [main],
+        # Only the coarse levels go without boundaries, and finer regions are too many to ask each of them.
+        "bare": [each for each in levels if each <= Level.CITY],
+        "outline": outline,
+        "bare_outline": outline or OUTLINE_ZOOMS[-1],
+    }
+    return _mvt(_REGIONS.format(shape=_BOUNDARIES if outline is None else _OUTLINES), values)
+
+
+def _where(tile: Tile) -> dict[str, Any]:
+    return {"zoom": tile.zoom, "x": tile.x, "y": tile.y}
+
+
+# The means of the counted places, straight in the tile's own units, so that nothing is transformed at all.
+_CELLS = """
+    SELECT ST_AsMVT(row, 'points', 4096, 'geom') FROM (
+        SELECT {count} AS count, active, suspended, proposed, closed,
+               ST_MakePoint(floor((x_sum / total * 2 ^ (%(zoom)s - 30) - %(x)s) * 4096),
+                            floor((y_sum / total * 2 ^ (%(zoom)s - 30) - %(y)s) * 4096)) AS geom
+        FROM (SELECT *, (proposed + active + suspended + closed)::float8 AS total FROM network_pointcell
+              WHERE zoom = %(zoom)s AND tile_x = %(x)s AND tile_y = %(y)s) c
+        WHERE total > 0 AND {count} > 0
+    ) row
+"""
+
+# The planner would not see that the two halves are the two partial indexes if they were one condition.
+_IN_BOX = f"""
+    WITH {_BOX}, place AS (
+        SELECT ST_Transform(own, 4326) AS own FROM box
+    ), here AS (
+        SELECT id, ref, name, status, capacity, location FROM network_servicepoint
+        WHERE status = 'active' AND location && (SELECT own FROM place)
+        UNION ALL
+        SELECT id, ref, name, status, capacity, location FROM network_servicepoint
+        WHERE status <> 'active' AND location && (SELECT own FROM place)
+    ), asked AS (
+        SELECT here.*, pause.reason FROM here LEFT JOIN network_pause pause
+        ON here.status = 'active' AND pause.service_point_id = here.id AND pause.period @> %(at)s::timestamptz
+        WHERE {{condition}}
+    )"""  # noqa: S608
+
+# The few that were picked out beforehand, wherever they are: the box is compared with each of them.
+_PICKED = """
+    WITH asked AS (
+        SELECT p.id, p.ref, p.name, p.status, p.capacity, p.location, pause.reason
+        FROM network_servicepoint p LEFT JOIN network_pause pause
+        ON pause.service_point_id = p.id AND pause.period @> %(at)s::timestamptz
+        WHERE p.status = 'active' AND (p.id = ANY (%(picked)s) OR pause.reason = ANY (%(reasons)s))
+          AND ST_Intersects(p.location, ST_Transform(ST_TileEnvelope(%(zoom)s, %(x)s, %(y)s), 4326))
+    )"""
+
+_COUNTED = """
+    SELECT ST_AsMVT(row, 'points', 4096, 'geom') FROM (
+        SELECT count(*)::int AS count,
+               count(*) FILTER (WHERE status = 'active')::int AS active,
+               count(*) FILTER (WHERE status = 'suspended')::int AS suspended,
+               count(*) FILTER (WHERE status = 'proposed')::int AS proposed,
+               count(*) FILTER (WHERE status = 'closed')::int AS closed,
+               ST_MakePoint(floor(avg(px)), floor(avg(py))) AS geom
+        FROM (SELECT status, (map_x(location) * 2 ^ (%(zoom)s - 30) - %(x)s) * 4096 AS px,
+                     (map_y(location) * 2 ^ (%(zoom)s - 30) - %(y)s) * 4096 AS py FROM asked) place
+        GROUP BY floor(px / 256), floor(py / 256)
+    ) row
+"""
+
+_LISTED = "SELECT id FROM asked LIMIT %(most)s"
+
+_SINGLES = """
+    SELECT ST_AsMVT(row, 'points', 4096, 'geom', 'id') FROM (
+        SELECT p.id, p.ref, p.name, p.capacity, told.held, 1 AS count,
+               CASE WHEN p.status <> 'active' THEN p.status
+                    WHEN told.held >= p.capacity OR pause.reason = 'full' THEN 'full'
+                    WHEN pause.id IS NOT NULL THEN 'paused'
+                    WHEN told.held >= 0.7 * p.capacity THEN 'filling'
+                    ELSE 'free' END AS state,
+               ST_AsMVTGeom(ST_Transform(p.location, 3857), ST_TileEnvelope(%(zoom)s, %(x)s, %(y)s), 4096, 0) AS geom
+        FROM unnest(%(ids)s::bigint[], %(held)s::int[]) AS told(id, held)
+        JOIN network_servicepoint p ON p.id = told.id
+        LEFT JOIN network_pause pause ON pause.service_point_id = p.id AND pause.period @> %(at)s::timestamptz
+    ) row
+"""
+
+_COUNTS = {
+    Show.ALL: "active + suspended + proposed + closed",
+    Show.ACTIVE: "active",
+    Show.SUSPENDED: "suspended",
+    Show.PROPOSED: "proposed",
+    Show.CLOSED: "closed",
+}
+
+
+def points(tile: Tile, *, at: datetime, held_at: HeldAt, full_points: FullPoints, show: Show = Show.ALL) -> bytes:
+    """Return the layer `points`: cells with a `count` for each status, or single ones with their `state` and load.
+
+    `state` is free, filling (from 70 % of the capacity), full, paused, suspended, proposed or closed. `held_at` is
+    told the points of the tile and returns how many parcels each holds; `full_points` returns those that are full.
+    """
+    values = {**_where(tile), "at": at, "most": MOST_SINGLES + 1}
+    if show in (Show.PAUSED, Show.FULL):
+        chosen = _PICKED
+        values["picked"] = list(full_points()) if show == Show.FULL else []
+        values["reasons"] = ["full"] if show == Show.FULL else ["vacation", "closing", "technical"]
+    else:
+        if tile.zoom <= CELL_ZOOM:
+            return _mvt(_CELLS.format(count=_COUNTS[show]), values)
+        chosen = _IN_BOX.format(condition="true" if show == Show.ALL else "here.status = %(status)s")
+        values["status"] = str(show)
+    listed = run(chosen + _LISTED, values) if tile.zoom > CELL_ZOOM else []
+    if tile.zoom <= CELL_ZOOM or len(listed) > MOST_SINGLES:
+        return _mvt(chosen + _COUNTED, values)
+    ids = [point_id for (point_id,) in listed]
+    held = held_at(ids)
+    return _mvt(_SINGLES, values | {"ids": ids, "held": [held.get(point_id, 0) for point_id in ids]})
