@@ -93,16 +93,16 @@ def listed(
     *, at: datetime, level: Level | None = None, parent: Region | None = None, vacant: bool = False, text: str = ""
 ) -> QuerySet[Region]:
     """Return the regions of the list, in the order of the tree."""
-    rows = with_holder(Region.objects.select_related("parent"), at=at)
+    rows = Region.objects.select_related("parent")
     if level is not None:
         rows = rows.filter(level=level)
     if parent is not None:
         rows = rows.filter(Q(path=parent.path) | Q(path__startswith=f"{parent.path}."))
     if vacant:
-        rows = rows.filter(held=False)
+        rows = rows.exclude(pk__in=Appointment.objects.filter(valid__contains=at).values("region"))
     if text:
         rows = rows.filter(pk__in=[found.region.pk for found in search(text, at=at, most=200)])
-    return rows.order_by("path")
+    return with_holder(rows, at=at).order_by("path")
 
 
 # Everything below a region has a path that begins with its own and a dot; the slash is the next character.
@@ -182,7 +182,7 @@ def box_of(region: Region | None, *, at: datetime) -> Box | None:
     conditions = ["r.id = %(id)s", "r.parent_id = %(id)s"] if region else ["true"]
     with connection.cursor() as cursor:
         for condition in conditions:
-            cursor.execute(_BOX.format(condition=condition), {"at": at, "id": region and region.pk})
+            cursor.execute(_BOX.format(condition=condition), {"at": at, "id": region.pk if region else None})
             found = cursor.fetchone()
             if found:
                 west, south, east, north = found
@@ -204,3 +204,15 @@ def facts_of(region: Region, *, at: datetime) -> dict[str, Any]:
         "boundary": boundary_of(region, at=at),
         "box": box_of(region, at=at),
     }
+
+
+def levels() -> list[Level]:
+    """Return the levels that have regions, the coarsest first."""
+    return [Level(level) for level in Region.objects.order_by("level").values_list("level", flat=True).distinct()]
+
+
+def vacancies(*, at: datetime) -> list[tuple[Level, int, int]]:
+    """Return for each level that has regions how many there are and how many of them nobody is appointed to."""
+    held = Count("appointments", filter=Q(appointments__valid__contains=at))
+    rows = Region.objects.values_list("level").annotate(number=Count("pk", distinct=True), held=held).order_by("level")
+    return [(Level(level), number, number - held) for level, number, held in rows]

@@ -94,26 +94,30 @@ _BOX = """
                ST_Transform(ST_TileEnvelope(%(zoom)s, %(x)s, %(y)s, margin => 64.0 / 4096), 4326) AS degrees
     )"""
 
+_LEAF = "NOT EXISTS (SELECT FROM network_region child WHERE child.parent_id = {0})"
+
 # Written so that the planner, which knows nothing of what was loaded a moment ago, can only go the good way: OFFSET 0
 # keeps each step where it stands. GiST wants the very type of its column, and one level at a time.
 _OUTLINES = """
     shape AS MATERIALIZED (
-        SELECT b.region_id, o.level, o.geom, b.inside, b.radius_m
+        SELECT b.region_id, o.level = ANY (%(mains)s) OR {leaf} AS main, o.geom, b.inside, b.radius_m
         FROM unnest(%(levels)s::smallint[]) AS wanted(level)
         CROSS JOIN LATERAL (
             SELECT * FROM network_outline o WHERE o.zoom = %(outline)s::smallint AND o.level = wanted.level
             AND o.geom && (SELECT wide FROM box) OFFSET 0
         ) o
         JOIN network_boundary b ON b.id = o.boundary_id AND b.valid @> %(at)s::timestamptz
+        WHERE o.level >= %(near)s OR {leaf}
     )"""
 
 # Cut to the tile before it is transformed: a boundary may have 100,000 vertices and a tile a handful of them.
 _BOUNDARIES = """
     shape AS MATERIALIZED (
-        SELECT b.region_id, b.level, b.inside, b.radius_m,
+        SELECT b.region_id, b.level = ANY (%(mains)s) OR {leaf} AS main, b.inside, b.radius_m,
                ST_Transform(ST_ClipByBox2D(b.geom, (SELECT degrees FROM box)::box2d), 3857) AS geom
         FROM network_boundary b
         WHERE b.geom && (SELECT degrees FROM box) AND b.valid @> %(at)s::timestamptz AND b.level = ANY (%(levels)s)
+          AND (b.level >= %(near)s OR {leaf})
     )"""
 
 # A region without a boundary of its own, such as a macro-region, is drawn as its children together. Its name
@@ -135,22 +139,22 @@ _VACANT = """NOT EXISTS (SELECT FROM network_appointment a
 _REGIONS = f"""
     WITH {_BOX}, {{shape}}, {_BARE},
     drawn AS (
-        SELECT r.id, r.code, r.name, r.level, false AS part, shape.geom
+        SELECT r.id, r.code, r.name, r.level, false AS part, shape.main, shape.geom
         FROM shape JOIN network_region r ON r.id = shape.region_id
         UNION ALL
-        SELECT bare.id, bare.code, bare.name, bare.level, true, o.geom
+        SELECT bare.id, bare.code, bare.name, bare.level, true, bare.level = ANY (%(mains)s), o.geom
         FROM bare CROSS JOIN LATERAL (
             SELECT * FROM network_outline o
             WHERE o.boundary_id = bare.boundary_id AND o.zoom = %(bare_outline)s OFFSET 0
         ) o WHERE o.geom && (SELECT wide FROM box)
     ), named AS (
         SELECT r.id, r.code, r.name, r.level, shape.inside, shape.radius_m
-        FROM shape JOIN network_region r ON r.id = shape.region_id WHERE shape.level = ANY (%(mains)s)
+        FROM shape JOIN network_region r ON r.id = shape.region_id WHERE shape.main
         UNION ALL
         (SELECT DISTINCT ON (id) id, code, name, level, inside, radius_m FROM bare WHERE level = ANY (%(mains)s)
          ORDER BY id, radius_m DESC)
     ), shown AS (
-        SELECT *, level = ANY (%(mains)s) AS main, {_VACANT.format("drawn")} AS vacant FROM drawn
+        SELECT *, {_VACANT.format("drawn")} AS vacant FROM drawn
     ), told AS (
         SELECT *, {_VACANT.format("named")} AS vacant, ST_Transform(inside, 3857) AS place FROM named
     )
@@ -168,8 +172,9 @@ _REGIONS = f"""
 def regions(tile: Tile, *, at: datetime, level: Level | None = None, vacant_only: bool = False) -> bytes:
     """Return the layers `regions` (polygons) and `names` (points) with the boundaries in force at that time.
 
-    The level asked for, or the one that fits the zoom, is `main`; the next coarser is there for its borders. Custom
-    regions cover little, so that with them their districts are main too. `vacant`: nobody is appointed at that time.
+    The level asked for, or the one that fits the zoom, is `main`; the next coarser is there for its borders. A
+    region that is not divided any further stays main, and with custom regions, which cover little, their districts
+    do. `vacant`: nobody is appointed at that time.
     """
     main = level or level_at(tile.zoom)
     levels = [main] if main == Level.MACRO else [main - 1, main]
@@ -178,14 +183,16 @@ def regions(tile: Tile, *, at: datetime, level: Level | None = None, vacant_only
         **_where(tile),
         "at": at,
         "vacant_only": vacant_only,
-        "levels": levels,
+        "levels": list(range(Level.MACRO, main + 1)),
+        "near": min(levels),
         "mains": levels if main == Level.CUSTOM else [main],
         # Only the coarse levels go without boundaries, and finer regions are too many to ask each of them.
         "bare": [each for each in levels if each <= Level.CITY],
         "outline": outline,
         "bare_outline": outline or OUTLINE_ZOOMS[-1],
     }
-    return _mvt(_REGIONS.format(shape=_BOUNDARIES if outline is None else _OUTLINES), values)
+    shape = (_BOUNDARIES if outline is None else _OUTLINES).format(leaf=_LEAF.format("b.region_id"))
+    return _mvt(_REGIONS.format(shape=shape), values)
 
 
 def _where(tile: Tile) -> dict[str, Any]:

@@ -203,6 +203,10 @@ CELERY_BEAT_SCHEDULE = {
 COUNTRY = os.environ.get("PICKUP_COUNTRY", "CN")  # phone numbers without a country code are read as this country's
 NOTICES_FILE = os.environ.get("NOTICES_FILE", "")  # notices are appended here as JSON lines instead of being sent
 MAX_ACCURACY_M = 5_000.0  # a location less certain than this never chooses a point (R2); see docs/decisions
+# A map to lie under our own boundaries, which need none: the address of raster tiles with {z}, {x} and {y}, or of a
+# MapLibre style (ends in .json). The browser asks that host, and no other; what it wants named stands on the map.
+MAP_TILES = os.environ.get("PICKUP_TILES", "")
+MAP_CREDIT = os.environ.get("PICKUP_TILES_CREDIT", "")
 
 
 def hide_links(record: logging.LogRecord) -> bool:
