@@ -185,7 +185,7 @@ def box_of(region: Region | None, *, at: datetime) -> Box | None:
             cursor.execute(_BOX.format(condition=condition), {"at": at, "id": region.pk if region else None})
             found = cursor.fetchone()
             if found:
-                west, south, east, north = found
+                west, south, east, north = (round(degrees, 6) for degrees in found)
                 return (west, south, east, north)
     return None
 

@@ -134,24 +134,25 @@ def search(request: HttpRequest) -> HttpResponse:
 def region_list(request: HttpRequest) -> HttpResponse:
     """The same regions without a map: by level, vacant ones, below one of them, or found by name."""
     try:
-        level = asked_level(request)
+        chosen = asked_level(request)
     except ValueError:
-        level = None
+        chosen = None
     parent = Region.objects.filter(code=request.GET.get("parent", "")[:32]).first()
-    text, vacant = request.GET.get("q", "").strip()[:100], request.GET.get("vacant") == "1"
-    if level is None and parent is None and not text and not vacant:
-        level = Level.PROVINCE if Region.objects.filter(level=Level.PROVINCE).exists() else None
+    text, vacant = request.GET.get("q", "").replace("\x00", "").strip()[:100], request.GET.get("vacant") == "1"
+    # Nobody wants to begin with thousands of them; but what is searched for is searched for at every level.
+    plain = chosen is None and parent is None and not text and not vacant
+    level = Level.PROVINCE if plain and Region.objects.filter(level=Level.PROVINCE).exists() else chosen
     at = now()
     rows = atlas.listed(at=at, level=level, parent=parent, vacant=vacant, text=text)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     regions = list(page.object_list)
     may_see_points = request.user.has_perm("network.view_servicepoint")
     counts = atlas.point_counts([region.pk for region in regions]) if may_see_points else {}
-    asked = {"q": text, "level": level or "", "vacant": "1" if vacant else "", "parent": parent.code if parent else ""}
+    asked = {"q": text, "level": chosen or "", "vacant": "1" if vacant else "", "parent": parent.code if parent else ""}
     context: dict[str, Any] = {
         "rows": [(region, *counts.get(region.pk, (0, 0))) for region in regions],
         "page": page,
-        "level": level,
+        "level": chosen,
         "levels": Level.choices,
         "vacant": vacant,
         "text": text,

@@ -1,4 +1,4 @@
-"""`python3 manage.py bench [pickups] [assignment] [regions]` prints one table."""
+"""`python3 manage.py bench [pickups] [assignment] [regions] [tiles]` prints one table."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ os.environ.setdefault("PICKUP_LOG_LEVEL", "ERROR")
 
 def main() -> None:
     django.setup()
-    from tests.benchmarks import assignment, pickups, regions, scene
+    from tests.benchmarks import assignment, pickups, regions, scene, tiles
 
-    benchmarks = {"pickups": pickups.main, "assignment": assignment.main, "regions": regions.main}
+    benchmarks = {"pickups": pickups.main, "assignment": assignment.main, "regions": regions.main, "tiles": tiles.main}
     chosen = sys.argv[1:] or list(benchmarks)
     unknown = set(chosen) - set(benchmarks)
     if unknown:

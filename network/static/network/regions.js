@@ -353,6 +353,7 @@ function clicked(point, lngLat) {
 
 function start() {
   const external = config.external.endsWith(".json");
+  box.replaceChildren(); // what stands there is for those without scripts
   const [west, south, east, north] = selected?.box?.split(" ").map(Number) ?? config.box ?? [-180, -60, 180, 75];
   map = new maplibre.Map({
     container: box,
