@@ -7,7 +7,8 @@ No tile takes longer than `PATIENCE_MS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +21,7 @@ from network.models import Level
 MAX_ZOOM = 20
 PATIENCE_MS = 3_000
 CELL_ZOOM = 10  # up to here points are counted by cell; nearer they are drawn one by one,
+FILLING = 0.7  # of the capacity
 MOST_SINGLES = 2_000  # unless one tile has more of them
 OUTLINE_ZOOMS = (4, 6, 8, 10)  # as in migration 0004; nearer, the boundary itself is drawn
 
@@ -66,24 +68,35 @@ def level_at(zoom: int) -> Level:
     return max(level for level, first in SHOWN_FROM.items() if zoom >= first)
 
 
-def run(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Run one statement that never takes longer than the patience of somebody who moves a map. Raises TooMuch."""
+@contextmanager
+def _patience() -> Iterator[None]:
+    """A transaction whose statements end after the patience of somebody who moves a map. Raises TooMuch."""
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            # Compiling a plan takes longer than most tiles do.
-            cursor.execute(
-                "SELECT set_config('statement_timeout', %s, true), set_config('jit', 'off', true)", [str(PATIENCE_MS)]
-            )
-            cursor.execute(statement, dict(values))
-            return list(cursor.fetchall())
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                # One round trip for both. Compiling a plan would take longer than most tiles do.
+                cursor.execute(f"SET LOCAL statement_timeout = {PATIENCE_MS:d}; SET LOCAL jit = off")
+            yield
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) == "57014":
             raise TooMuch from error
         raise
 
 
+def _ask(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, dict(values))
+        return list(cursor.fetchall())
+
+
+def run(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Run one statement that never takes longer than somebody waits. Raises TooMuch."""
+    with _patience():
+        return _ask(statement, values)
+
+
 def _mvt(statement: str, values: Mapping[str, Any]) -> bytes:
-    return b"".join(bytes(layer) for layer in run(statement, values)[0] if layer)
+    return b"".join(bytes(layer) for layer in _ask(statement, values)[0] if layer)
 
 
 # What is drawn of a tile is a little wider than the tile itself, so that no border shows where two tiles meet.
@@ -192,7 +205,8 @@ def regions(tile: Tile, *, at: datetime, level: Level | None = None, vacant_only
         "bare_outline": outline or OUTLINE_ZOOMS[-1],
     }
     shape = (_BOUNDARIES if outline is None else _OUTLINES).format(leaf=_LEAF.format("b.region_id"))
-    return _mvt(_REGIONS.format(shape=shape), values)
+    with _patience():
+        return _mvt(_REGIONS.format(shape=shape), values)
 
 
 def _where(tile: Tile) -> dict[str, Any]:
@@ -251,20 +265,19 @@ _COUNTED = """
     ) row
 """
 
-_LISTED = "SELECT id FROM asked LIMIT %(most)s"
+_LISTED = """
+    SELECT id, ref, name, status, reason, capacity, floor((map_x(location) * 2 ^ (%(zoom)s - 30) - %(x)s) * 4096)::int,
+           floor((map_y(location) * 2 ^ (%(zoom)s - 30) - %(y)s) * 4096)::int
+    FROM asked LIMIT %(most)s
+"""
 
+# Everything was read before and comes along, so that nothing is looked up twice.
 _SINGLES = """
     SELECT ST_AsMVT(row, 'points', 4096, 'geom', 'id') FROM (
-        SELECT p.id, p.ref, p.name, p.capacity, told.held, 1 AS count,
-               CASE WHEN p.status <> 'active' THEN p.status
-                    WHEN told.held >= p.capacity OR pause.reason = 'full' THEN 'full'
-                    WHEN pause.id IS NOT NULL THEN 'paused'
-                    WHEN told.held >= 0.7 * p.capacity THEN 'filling'
-                    ELSE 'free' END AS state,
-               ST_AsMVTGeom(ST_Transform(p.location, 3857), ST_TileEnvelope(%(zoom)s, %(x)s, %(y)s), 4096, 0) AS geom
-        FROM unnest(%(ids)s::bigint[], %(held)s::int[]) AS told(id, held)
-        JOIN network_servicepoint p ON p.id = told.id
-        LEFT JOIN network_pause pause ON pause.service_point_id = p.id AND pause.period @> %(at)s::timestamptz
+        SELECT id, ref, name, state, held, capacity, 1 AS count, ST_MakePoint(px, py) AS geom
+        FROM unnest(%(id)s::bigint[], %(ref)s::text[], %(name)s::text[], %(state)s::text[], %(held)s::int[],
+                    %(capacity)s::int[], %(px)s::int[], %(py)s::int[])
+            AS told(id, ref, name, state, held, capacity, px, py)
     ) row
 """
 
@@ -289,13 +302,35 @@ def points(tile: Tile, *, at: datetime, held_at: HeldAt, full_points: FullPoints
         values["picked"] = list(full_points()) if show == Show.FULL else []
         values["reasons"] = ["full"] if show == Show.FULL else ["vacation", "closing", "technical"]
     else:
-        if tile.zoom <= CELL_ZOOM:
-            return _mvt(_CELLS.format(count=_COUNTS[show]), values)
         chosen = _IN_BOX.format(condition="true" if show == Show.ALL else "here.status = %(status)s")
         values["status"] = str(show)
-    listed = run(chosen + _LISTED, values) if tile.zoom > CELL_ZOOM else []
-    if tile.zoom <= CELL_ZOOM or len(listed) > MOST_SINGLES:
+    with _patience():
+        if tile.zoom > CELL_ZOOM:
+            listed = _ask(chosen + _LISTED, values)
+            if len(listed) <= MOST_SINGLES:
+                return _singles(listed, held_at=held_at)
+        elif chosen != _PICKED:
+            return _mvt(_CELLS.format(count=_COUNTS[show]), values)
         return _mvt(chosen + _COUNTED, values)
-    ids = [point_id for (point_id,) in listed]
-    held = held_at(ids)
-    return _mvt(_SINGLES, values | {"ids": ids, "held": [held.get(point_id, 0) for point_id in ids]})
+
+
+def _singles(listed: list[tuple[Any, ...]], *, held_at: HeldAt) -> bytes:
+    if not listed:
+        return b""
+    ids, refs, names, statuses, reasons, capacities, px, py = (list(column) for column in zip(*listed, strict=True))
+    counted = held_at(ids)
+    held = [counted.get(point_id, 0) for point_id in ids]
+    states = list(map(_state, statuses, reasons, held, capacities))
+    columns = {"id": ids, "ref": refs, "name": names, "state": states, "held": held, "capacity": capacities}
+    return _mvt(_SINGLES, columns | {"px": px, "py": py})
+
+
+def _state(status: str, reason: str | None, held: int, capacity: int) -> str:
+    """What a point is on the map: its status, and where it is active whether there is room."""
+    if status != "active":
+        return status
+    if held >= capacity or reason == "full":
+        return "full"
+    if reason is not None:
+        return "paused"
+    return "filling" if held >= FILLING * capacity else "free"

@@ -40,14 +40,11 @@ def _feature(body: Any, keys: list[str], values: list[Any]) -> dict[str, Any]:
 
 def _value(body: Any) -> Any:
     ((field, value),) = _fields(body)
-    read = {
-        1: lambda: bytes(value).decode(),
-        2: lambda: struct.unpack("<f", value)[0],
-        3: lambda: struct.unpack("<d", value)[0],
-        6: lambda: (value >> 1) ^ -(value & 1),
-        7: lambda: bool(value),
-    }
-    return read[field]() if field in read else value
+    if field == 1:
+        return bytes(value).decode()
+    if field in (2, 3):
+        return struct.unpack("<f" if field == 2 else "<d", value)[0]
+    return bool(value) if field == 7 else (value >> 1) ^ -(value & 1) if field == 6 else value
 
 
 def _fields(body: Any) -> Iterator[tuple[int, Any]]:

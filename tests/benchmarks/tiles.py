@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from io import StringIO
 
 from django.core.management import call_command
 from django.db import connection
@@ -84,7 +85,7 @@ def main(*, points: tuple[int, ...] = (10_000, 100_000, 1_000_000)) -> list[tupl
                 rows.append((f"bare SQL, {number:,} points, zoom {zoom}", limit, 1.0))
                 rows.append((f"points tile, {number:,} points, zoom {zoom}", ours, ours / limit))
     with scene.fresh_database():
-        call_command("load_regions", "china", verbosity=0)
+        call_command("load_regions", "china", verbosity=0, stdout=StringIO(), stderr=StringIO())
         scene.run("ANALYZE")
         for zoom in ZOOMS:
             tile = tile_at(zoom)
