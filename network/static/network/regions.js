@@ -103,7 +103,7 @@ function layers(external) {
     found.push(
       { id: "point-cell", type: "circle", source: "points", "source-layer": "points", filter: ["!", single], layout: see("points"),
         paint: { "circle-color": MAIN, "circle-opacity": 0.9, "circle-stroke-color": PAPER, "circle-stroke-width": 1.5,
-          "circle-radius": ["interpolate", ["linear"], ["log10", ["max", 1, ["get", "count"]]], 0, 5, 1, 11, 3, 16, 5, 20] } },
+          "circle-radius": ["interpolate", ["linear"], ["log10", ["max", 1, ["get", "count"]]], 0, 5, 1, 10, 3, 14, 5, 17] } },
       { id: "point-count", type: "symbol", source: "points", "source-layer": "points",
         // The unseen picture keeps the names of regions away from the circles, which do not take up room themselves.
         filter: ["!", single], layout: { ...see("points"), "icon-image": "blank", "icon-allow-overlap": true, "text-font": [FONT], "text-size": 12, "text-allow-overlap": true,
