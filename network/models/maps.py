@@ -40,15 +40,15 @@ class PointCell(models.Model):
     """
 
     zoom = models.SmallIntegerField(_("zoom"))
-    tile_x = models.IntegerField()
-    tile_y = models.IntegerField()
-    cell = models.SmallIntegerField(help_text="16 × row + column, from the tile's north-west corner")
+    tile_x = models.IntegerField(_("tile, column"))
+    tile_y = models.IntegerField(_("tile, row"))
+    cell = models.SmallIntegerField(_("cell in the tile"))  # 16 × row + column, from its north-west corner
     proposed = models.IntegerField(_("proposed"))
     active = models.IntegerField(_("active"))
     suspended = models.IntegerField(_("suspended"))
     closed = models.IntegerField(_("closed"))
-    x_sum = models.BigIntegerField()
-    y_sum = models.BigIntegerField()
+    x_sum = models.BigIntegerField(_("sum of places, x"))
+    y_sum = models.BigIntegerField(_("sum of places, y"))
 
     class Meta:
         verbose_name = _("cell of the map")
