@@ -234,7 +234,7 @@ _IN_BOX = f"""
         WHERE status = 'active' AND location && (SELECT own FROM place)
         UNION ALL
         SELECT id, ref, name, status, capacity, location FROM network_servicepoint
-        WHERE status <> 'active' AND location && (SELECT own FROM place)
+        WHERE NOT status = 'active' AND location && (SELECT own FROM place)
     ), asked AS (
         SELECT here.*, pause.reason FROM here LEFT JOIN network_pause pause
         ON here.status = 'active' AND pause.service_point_id = here.id AND pause.period @> %(at)s::timestamptz

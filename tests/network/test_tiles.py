@@ -240,6 +240,14 @@ def test_a_pause_that_is_over_pauses_nothing(db: None) -> None:
     assert points(14, Show.PAUSED) == []
 
 
+def test_the_indexes_of_points_hold_what_their_names_say(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexname, indexdef FROM pg_indexes WHERE indexname ~ '^point_(active|other)_location$'")
+        conditions = {name: text.partition(" WHERE ")[2] for name, text in cursor.fetchall()}
+    assert conditions["point_active_location"] == "((status)::text = 'active'::text)"
+    assert conditions["point_other_location"] == "(NOT ((status)::text = 'active'::text))"
+
+
 def test_too_many_points_in_one_tile_are_counted_instead(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "MOST_SINGLES", 2)
     for _ in range(3):
