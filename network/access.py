@@ -135,6 +135,11 @@ def roles_of(user: User | AnonymousUser) -> list[Role]:
     return [role for role, holds in held.items() if holds]
 
 
+def may_see_regions(user: User | AnonymousUser) -> bool:
+    """Whether this person may open the map of all regions: staff with that permission, and nobody else."""
+    return user.is_active and user.is_staff and user.has_perm("network.view_region")
+
+
 def was_member(user: User, point: ServicePoint) -> bool:
     """Whether this person ever worked at the point, today or before."""
     return Membership.objects.filter(user=user, service_point=point).exists()

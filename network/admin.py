@@ -34,8 +34,10 @@ from network.models import (
     Device,
     Invitation,
     Membership,
+    Outline,
     Pairing,
     Pause,
+    PointCell,
     Region,
     RegionAlias,
     ServicePoint,
@@ -385,6 +387,31 @@ class BoundaryOverlapAdmin(ReadOnlyAdmin):
     @admin.display(description=_("second"))
     def second_region(self, overlap: BoundaryOverlap) -> str:
         return str(overlap.second.region)
+
+
+@admin.register(Outline)
+class OutlineAdmin(ReadOnlyAdmin):
+    list_display = ["region", "level", "zoom"]
+    list_filter = ["level", "zoom"]
+    fields = ["region", "level", "zoom"]
+    readonly_fields = ["region"]
+    ordering = ["id"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Outline]:
+        rows = Outline.objects.select_related("boundary__region")
+        return rows.defer("geom", "boundary__geom", "boundary__inside")
+
+    @admin.display(description=_("region"))
+    def region(self, outline: Outline) -> str:
+        return str(outline.boundary.region)
+
+
+@admin.register(PointCell)
+class PointCellAdmin(ReadOnlyAdmin):
+    list_display = ["zoom", "tile_x", "tile_y", "cell", "proposed", "active", "suspended", "closed"]
+    list_display_links = ["zoom", "tile_x", "tile_y", "cell"]
+    list_filter = ["zoom"]
+    ordering = ["id"]
 
 
 @admin.register(Address)

@@ -10,6 +10,7 @@ from pickup.views import (
     labels,
     people,
     recipient,
+    regions,
     shelf,
     shop,
     stock,
@@ -55,6 +56,10 @@ urlpatterns = [
     path("money/tariffs/", tariffs.tariffs_page, name="tariffs"),
     # A barcode is printable ASCII, and some have slashes.
     path("parcels/<path:barcode>/why/", why.why_page, name="why"),
+    path("regions/", regions.region_map, name="regions"),
+    path("regions/tiles/points/<int:zoom>/<int:x>/<int:y>.pbf", regions.point_tile, name="point-tile"),
+    path("regions/tiles/review/<int:zoom>/<int:x>/<int:y>.pbf", regions.review_tile, name="review-tile"),
+    path("regions/<slug:code>/", regions.region_map, name="region"),
     # 128 bits in base64 are 22 characters; anything else is not a link of ours.
     re_path(r"^t/(?P<link>[A-Za-z0-9_-]{22})/?$", recipient.recipient_page, name="recipient"),
 ]

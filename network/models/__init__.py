@@ -1,5 +1,6 @@
 from network.models.addresses import Address
 from network.models.agents import Agent, Appointment
+from network.models.maps import Outline, PointCell
 from network.models.points import Device, Invitation, Membership, Pairing, Pause, ServicePoint, Size
 from network.models.regions import Boundary, BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
 from network.models.users import E164, SignInAttempt, SignInCode, User
@@ -16,8 +17,10 @@ __all__ = [
     "Invitation",
     "Level",
     "Membership",
+    "Outline",
     "Pairing",
     "Pause",
+    "PointCell",
     "Region",
     "RegionAlias",
     "ServicePoint",

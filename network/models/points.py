@@ -63,6 +63,8 @@ class ServicePoint(models.Model):
         indexes = [
             # Only the points that may be chosen, so that closed ones never slow the nearest-neighbour search.
             GistIndex(name="point_active_location", fields=["location"], condition=Q(status="active")),
+            # The map shows the others too. They are few, so that this index stays small.
+            GistIndex(name="point_other_location", fields=["location"], condition=~Q(status="active")),
             models.Index(name="point_region", fields=["region"]),
         ]
         constraints = [

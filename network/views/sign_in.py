@@ -26,6 +26,7 @@ from network.models import User
 
 # The addresses are fixed by the contract; the pages behind them belong to packages that stand on this one.
 HOMES = {Role.MEMBER: "/counter/", Role.STAFF: "/admin/", Role.AGENT: "/agent/"}
+MAP = ("/regions/", _("Map"))
 NAMES = {Role.MEMBER: _("Counter"), Role.STAFF: _("Administration"), Role.AGENT: _("My regions")}
 
 ASKED = "sign-in"  # in the session: the phone that a code was asked for, what for, and where to go afterwards
@@ -141,7 +142,8 @@ def enter(request: HttpRequest, user: User, *, to: str = "") -> HttpResponse:
 
 def homes_of(user: User) -> list[tuple[str, str]]:
     """Address and name of each page that this person works on, for the navigation of those who have several."""
-    return [(HOMES[role], str(NAMES[role])) for role in access.roles_of(user)]
+    homes = [(HOMES[role], str(NAMES[role])) for role in access.roles_of(user)]
+    return [*homes, (MAP[0], str(MAP[1]))] if access.may_see_regions(user) else homes
 
 
 def _home(request: HttpRequest, user: User) -> HttpResponse:

@@ -217,6 +217,10 @@ SIGN_IN_CODES_PER_DAY = int(os.environ.get("PICKUP_SIGN_IN_CODES_PER_DAY", "5000
 # So long a counter waits for an answer before it decides alone, with the stock that it holds.
 COUNTER_PATIENCE_MS = int(os.environ.get("PICKUP_COUNTER_PATIENCE_MS", "1500"))
 MAX_ACCURACY_M = 5_000.0  # a location less certain than this never chooses a point (R2); see docs/decisions
+# A map to lie under our own boundaries, which need none: the address of raster tiles with {z}, {x} and {y}, or of a
+# MapLibre style (ends in .json). The browser asks that host, and no other; what it wants named stands on the map.
+MAP_TILES = os.environ.get("PICKUP_TILES", "")
+MAP_CREDIT = os.environ.get("PICKUP_TILES_CREDIT", "")
 
 # Messages to people's phones: see network/messages.py for what SMS_GATEWAY may be; NOTICES_FILE wins over it.
 SMS_GATEWAY = os.environ.get("PICKUP_SMS", "")

@@ -1,4 +1,4 @@
-"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs]` prints one table."""
+"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles]` prints one table."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ os.environ.setdefault("PICKUP_LOG_LEVEL", "ERROR")
 
 def main() -> None:
     django.setup()
-    from tests.benchmarks import assignment, pickups, regions, scene, tariffs
+    from tests.benchmarks import assignment, pickups, regions, scene, tariffs, tiles
 
     benchmarks = {
         "pickups": pickups.main,
         "assignment": assignment.main,
         "regions": regions.main,
         "tariffs": tariffs.main,
+        "tiles": tiles.main,
     }
     chosen = sys.argv[1:] or list(benchmarks)
     unknown = set(chosen) - set(benchmarks)
