@@ -1,4 +1,4 @@
-"""`python3 manage.py bench [pickups] [assignment] [regions]` prints one table."""
+"""`python3 manage.py bench [pickups] [assignment] [regions] [counter]` prints one table."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ os.environ.setdefault("PICKUP_LOG_LEVEL", "ERROR")
 
 def main() -> None:
     django.setup()
-    from tests.benchmarks import assignment, pickups, regions, scene
+    from tests.benchmarks import assignment, counter, pickups, regions, scene
 
-    benchmarks = {"pickups": pickups.main, "assignment": assignment.main, "regions": regions.main}
+    benchmarks = {
+        "pickups": pickups.main,
+        "assignment": assignment.main,
+        "regions": regions.main,
+        "counter": counter.main,
+    }
     chosen = sys.argv[1:] or list(benchmarks)
     unknown = set(chosen) - set(benchmarks)
     if unknown:
