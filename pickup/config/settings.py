@@ -247,7 +247,9 @@ MAP_DATUM = os.environ.get("PICKUP_MAP_DATUM", "gcj02" if "amap.com" in MAP_URL 
 def hide_links(record: logging.LogRecord) -> bool:
     """Whoever reads a log must not learn the address of a recipient's page, nor pair a device with a shop."""
     if isinstance(record.args, tuple):
-        record.args = tuple(re.sub(r"/(t|pair)/[^\s?]+", r"/\1/…", arg) if isinstance(arg, str) else arg for arg in record.args)
+        record.args = tuple(
+            re.sub(r"/(t|pair)/[^\s?]+", r"/\1/…", arg) if isinstance(arg, str) else arg for arg in record.args
+        )
     return True
 
 

@@ -1,4 +1,4 @@
-"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles]` prints one table."""
+"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles] [counter]` prints one table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ os.environ.setdefault("PICKUP_LOG_LEVEL", "ERROR")
 
 def main() -> None:
     django.setup()
-    from tests.benchmarks import assignment, pickups, regions, scene, tariffs, tiles
+    from tests.benchmarks import assignment, counter, pickups, regions, scene, tariffs, tiles
 
     benchmarks = {
         "pickups": pickups.main,
@@ -21,6 +21,7 @@ def main() -> None:
         "regions": regions.main,
         "tariffs": tariffs.main,
         "tiles": tiles.main,
+        "counter": counter.main,
     }
     chosen = sys.argv[1:] or list(benchmarks)
     unknown = set(chosen) - set(benchmarks)

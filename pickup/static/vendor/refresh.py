@@ -1,0 +1,47 @@
+"""Fetch again what stands in vendor.toml, with `npm pack`, and write its hashes.
+
+To change a version: edit name, version and path in vendor.toml, run `python pickup/static/vendor/refresh.py`, look at
+what changed, and name the new path where it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import subprocess
+import tarfile
+import tempfile
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def packed(name: str, version: str) -> tarfile.TarFile:
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True, capture_output=True)
+        [archive] = Path(folder).glob("*.tgz")
+        return tarfile.open(fileobj=io.BytesIO(archive.read_bytes()))
+
+
+def main() -> None:
+    listing = HERE / "vendor.toml"
+    text = listing.read_text()
+    for entry in tomllib.loads(text)["file"]:
+        with packed(entry["name"], entry["version"]) as archive:
+            member = archive.extractfile(f"package/{entry['from']}")
+            if member is None:
+                raise SystemExit(f"{entry['name']} has no {entry['from']}")
+            content = member.read()
+        target = HERE / entry["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        written = re.escape(f'path = "{entry["path"]}"') + r'\nsha256 = "[0-9a-f]*"'
+        digest = hashlib.sha256(content).hexdigest()
+        text = re.sub(written, f'path = "{entry["path"]}"\nsha256 = "{digest}"', text)
+    listing.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
