@@ -63,7 +63,11 @@ def shown(
 
 
 class NobodyHere(Exception):
-    """Neither signed in nor a device of a shop."""
+    """Neither signed in nor a device of a shop, or at a device that was revoked."""
+
+    def __init__(self, *, revoked: bool = False) -> None:
+        super().__init__()
+        self.revoked = revoked
 
 
 def worker_at(request: HttpRequest, point_id: int) -> tuple[Worker, str]:
@@ -77,7 +81,7 @@ def worker_at(request: HttpRequest, point_id: int) -> tuple[Worker, str]:
     if device is not None and device.revoked_at is not None:
         if user is not None:
             logout(request)
-        raise NobodyHere
+        raise NobodyHere(revoked=True)
     if point is None:
         raise Http404 if user is not None else NobodyHere
     role = access.role_at(user, point)
@@ -122,12 +126,12 @@ def at_counter(*, person: bool = False, owner: bool = False, data: bool = False)
         def entered(request: HttpRequest, point_id: int, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             try:
                 worker, key = worker_at(request, point_id)
-            except NobodyHere:
+            except NobodyHere as stranger:
                 if data:
                     return JsonResponse({"error": {"code": "unauthorized", "message": "sign in first"}}, status=401)
-                # Without the key of a revoked device, whoever signs in again gets a new one.
                 response = redirect_to_login(request.get_full_path())
-                response.delete_cookie(COOKIE, path=cookie_path(point_id))
+                if stranger.revoked:  # without that key, whoever signs in again gets a new one
+                    response.delete_cookie(COOKIE, path=cookie_path(point_id))
                 return response
             if (person or owner) and worker.user is None:
                 return redirect_to_login(request.get_full_path())

@@ -311,6 +311,12 @@ def test_send_back_and_damaged(open_counter: Callable[..., Page], scanner: Scann
     assert Scan.objects.get(kind="damaged").reason == "wet"
 
 
+def test_another_page_of_the_shop_leads_to_a_mode(open_counter: Callable[..., Page], point: ServicePoint) -> None:
+    page = open_counter()
+    page.goto(f"/counter/{point.pk}/?mode=return")
+    expect(page.get_by_role("button", name="Send back")).to_have_attribute("aria-pressed", "true")
+
+
 def test_a_hand_over_is_undone_with_one_tap_and_a_reason(
     open_counter: Callable[..., Page], scanner: Scanner, point: ServicePoint
 ) -> None:

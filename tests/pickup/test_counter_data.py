@@ -315,6 +315,15 @@ def test_a_persons_browser_shows_nothing_without_the_person_but_delivers_its_que
     assert Scan.objects.get().clerk == clerk
 
 
+def test_signing_out_keeps_the_key_that_delivers_the_queue(phone: Client, point: ServicePoint) -> None:
+    state(phone, point)
+    key = phone.cookies["counter_device"].value
+    phone.post("/sign-out/")
+    assert phone.get(f"/counter/{point.pk}/shelf/").status_code == 302
+    assert phone.cookies["counter_device"].value == key
+    assert verdicts(upload(phone, point, row("arrival", make_parcel(point)))) == ["ok"]
+
+
 def test_a_clerk_who_left_sees_nothing_and_the_queue_is_kept_as_refused(
     phone: Client, clerk: User, point: ServicePoint
 ) -> None:

@@ -629,7 +629,8 @@ async function start() {
   document.querySelectorAll("[data-setting]").forEach((box) => { box.checked = settings[box.dataset.setting]; });
   done = [...stock.deeds.values()].sort((a, b) => Date.parse(b.at) - Date.parse(a.at)).slice(0, DONE_ROWS)
     .map((deed) => ({ ...deed, verdict: deed.kind === "damaged" ? "damaged" : "ok" }));
-  setMode("pickup");
+  const asked = new URLSearchParams(location.search).get("mode"); // another page of the shop led here with a task
+  setMode(asked in words.asks ? asked : "pickup");
   await queue.refresh();
   document.body.dataset.ready = "true";
   keepForGood();
