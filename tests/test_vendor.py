@@ -25,7 +25,7 @@ def files() -> list[Any]:
 @pytest.mark.parametrize(("folder", "entry"), files())
 def test_a_vendored_file_is_what_its_package_brought(folder: Path, entry: dict[str, Any]) -> None:
     assert hashlib.sha256((folder / entry["path"]).read_bytes()).hexdigest() == entry["sha256"]
-    assert entry["path"].startswith(f"{entry['npm'].rpartition('/')[2]}-{entry['version']}/")
+    assert entry["path"].startswith(f"{entry['name'].removeprefix('@').replace('/', '-')}-{entry['version']}/")
 
 
 def test_every_file_beside_them_is_named_and_has_its_licence() -> None:
@@ -36,3 +36,11 @@ def test_every_file_beside_them_is_named_and_has_its_licence() -> None:
         assert lying - {"vendor.toml"} == named
         for folder in {path.split("/")[0] for path in named}:
             assert any(path.lower().startswith(f"{folder.lower()}/licen") for path in named), folder
+
+
+def test_the_barcode_reader_has_exactly_the_engine_it_was_built_with() -> None:
+    entries = {entry["from"]: entry for where in LISTS for entry in tomllib.loads(where.read_text())["file"]}
+    reader, engine = entries["dist/iife/ponyfill.js"], entries["dist/reader/zxing_reader.wasm"]
+    ponyfill = (ROOT / "pickup" / "static" / "vendor" / reader["path"]).read_text()
+    assert f"zxing-wasm@{engine['version']}" in ponyfill
+    assert engine["sha256"] in ponyfill

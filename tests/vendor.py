@@ -1,7 +1,7 @@
-"""Fetch again what stands in vendor.toml, with `npm pack`, and write its hashes.
+"""Fetch again what stands in the lists vendor.toml, with `npm pack`, and write the hashes: `python -m tests.vendor`.
 
-To change a version: edit name, version and path in vendor.toml, run `python pickup/static/vendor/refresh.py`, look at
-what changed, and name the new path where it is used.
+To change a version: edit version and path in the list, run this, look at what changed, and name the new path where it
+is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def packed(name: str, version: str) -> tarfile.TarFile:
@@ -25,8 +25,7 @@ def packed(name: str, version: str) -> tarfile.TarFile:
         return tarfile.open(fileobj=io.BytesIO(archive.read_bytes()))
 
 
-def main() -> None:
-    listing = HERE / "vendor.toml"
+def refresh(listing: Path) -> None:
     text = listing.read_text()
     for entry in tomllib.loads(text)["file"]:
         with packed(entry["name"], entry["version"]) as archive:
@@ -34,7 +33,7 @@ def main() -> None:
             if member is None:
                 raise SystemExit(f"{entry['name']} has no {entry['from']}")
             content = member.read()
-        target = HERE / entry["path"]
+        target = listing.parent / entry["path"]
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         written = re.escape(f'path = "{entry["path"]}"') + r'\nsha256 = "[0-9a-f]*"'
@@ -44,4 +43,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    for listing in sorted(ROOT.glob("*/static/vendor/vendor.toml")):
+        refresh(listing)
