@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 from network.models import Level, Region
 from tests import factories
+from tests.browser.conftest import launch
 from tests.factories import chain_ids, make_parcel, make_point
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,17 +24,10 @@ DRIVER_NOISE = "GL Driver Message"  # the software renderer complains about its 
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # Playwright runs an event loop in this thread, which Django would take for an asynchronous context.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    try:
-        with sync_playwright() as playwright:
-            yield playwright.chromium.launch(
-                executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
-                args=["--no-sandbox", "--disable-quic", "--disable-background-networking", *WEBGL],
-            )
-    finally:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    launched = launch(playwright, *WEBGL)
+    yield launched
+    launched.close()
 
 
 @pytest.fixture

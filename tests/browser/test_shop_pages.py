@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings as configured
 from django.test import Client
 from django.utils.timezone import localdate
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from network.models import ServicePoint, User
 from pickup.models import Parcel, Posting, StockCount
@@ -27,20 +26,6 @@ LOUD = ("error", "warning")
 PRINTER_DPI = 203  # the coarsest that label and receipt printers have
 PHONE_SCREEN, DESK_SCREEN = (360, 800), (1440, 900)
 on_both_screens = pytest.mark.parametrize("page", [PHONE_SCREEN, DESK_SCREEN], indirect=True, ids=["phone", "desk"])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # Playwright runs an event loop in this thread, which Django would take for an asynchronous context.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    try:
-        with sync_playwright() as playwright:
-            yield playwright.chromium.launch(
-                executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
-                args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
-            )
-    finally:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture

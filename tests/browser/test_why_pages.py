@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.core.cache import cache
 from django.test import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from network.models import Level, User
 from pickup.models import Parcel
@@ -22,20 +21,6 @@ LOUD = ("error", "warning")
 on_both_screens = pytest.mark.parametrize("page", [(360, 800), (1440, 900)], indirect=True, ids=["phone", "desk"])
 AMOUNTS = {"point_fee": 18, "cap": 9, "custom": 1, "district": 3, "city": 5, "province": 8, "macro": 10}
 DRAFT = "&".join(f"{name}_minor={amount}" for name, amount in AMOUNTS.items()) + "&level=2"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # Playwright runs an event loop in this thread, which Django would take for an asynchronous context.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    try:
-        with sync_playwright() as playwright:
-            yield playwright.chromium.launch(
-                executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
-                args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
-            )
-    finally:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture
