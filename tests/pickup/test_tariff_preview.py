@@ -116,7 +116,11 @@ def test_a_release_counts_once_it_is_approved(scanner: Any, point: Any) -> None:
 def test_a_pickup_whose_dispute_was_upheld_is_left_out(scanner: Any, point: Any) -> None:
     parcel = collect(scanner, point)
     Dispute.objects.create(
-        handover=parcel.handovers.get(), outcome="upheld", resolved_by=factories.make_user(), resolved_at=now()
+        handover=parcel.handovers.get(),
+        outcome="upheld",
+        reason="nobody came",
+        resolved_by=factories.make_user(),
+        resolved_at=now(),
     )
     with transaction.atomic():
         ledger.reverse(Posting.objects.get(), reason="upheld")
