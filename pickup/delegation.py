@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.db import transaction
-from django.utils.timezone import localtime
 
+from network.points import midnight
 from pickup import codes, recipients
 from pickup.models import Delegation, Parcel
 from pickup.parcels import HERE
@@ -43,8 +43,7 @@ def ends(parcel: Parcel, *, now: datetime) -> dict[str, datetime]:
 
     None lies beyond the deadline; for a parcel that is overdue and still there, tomorrow is the last.
     """
-    midnight = localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    today, tomorrow = (midnight + timedelta(days=days) - timedelta(seconds=1) for days in (1, 2))
+    today, tomorrow = (midnight(now) + timedelta(days=days) - timedelta(seconds=1) for days in (1, 2))
     to_come = {name: end for name, end in (("today", today), ("tomorrow", tomorrow)) if end > now}
     deadline = parcel.hold_until
     if deadline is None or deadline <= now:

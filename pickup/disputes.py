@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from django.db import transaction
 
 from network.models import User
-from pickup import ledger
+from pickup import ledger, parcels
 from pickup.models import Dispute, Handover, Parcel, Posting
 
-UNDO_IS_OVER = timedelta(minutes=10)  # `pickup.scanning.UNDO_WITHIN`: until then the clerk may take it all back
 NOTE_LETTERS = 500
 REASON_LETTERS = 200
 
@@ -66,7 +65,7 @@ def resolve(dispute: Dispute, *, outcome: str, reason: str, by: User, now: datet
         works_there = by.memberships.filter(service_point=locked.handover.service_point_id, ended_at__isnull=True)
         if locked.handover.scan.clerk_id == by.pk or works_there.exists():
             raise Refused(Refusal.OWN_PICKUP)
-        if parcel.collected_at is not None and now - parcel.collected_at <= UNDO_IS_OVER:
+        if parcel.collected_at is not None and now - parcel.collected_at <= parcels.UNDO_WITHIN:
             raise Refused(Refusal.TOO_SOON)
         locked.outcome, locked.reason = outcome, reason.strip()[:REASON_LETTERS]
         locked.resolved_by, locked.resolved_at = by, now

@@ -77,11 +77,6 @@ def earned_today_minor(service_point_id: int) -> int:
     return int(total)
 
 
-def midnight(at: datetime) -> datetime:
-    """The beginning of the day in the network's time zone."""
-    return datetime.combine(at.astimezone(ZoneInfo(settings.TIME_ZONE)).date(), time(), ZoneInfo(settings.TIME_ZONE))
-
-
 def earnings(point: ServicePoint, *, first: date, last: date) -> list[dict[str, Any]]:
     """A point's postings from the first to the last day, both included, in the network's time zone.
 

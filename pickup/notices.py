@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy
 from psycopg.errors import LockNotAvailable
 
 from network.messages import Gateway, Message, NotSent, gateway, is_allowed
+from network.points import midnight
 from pickup import codes, parcels, recipients
 from pickup.models import MessageDay, Notice, Parcel, PickupCode
 
@@ -120,13 +121,13 @@ def _lock_number(number: bytes) -> None:
 
 
 def _check_limits(parcel: Parcel, number: bytes, *, now: datetime) -> None:
-    midnight = localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    today = Notice.objects.filter(Q(sent_at__gte=midnight) | Q(sent_at__isnull=True, gave_up=False))
+    today_began = midnight(now)
+    today = Notice.objects.filter(Q(sent_at__gte=today_began) | Q(sent_at__isnull=True, gave_up=False))
     if today.filter(parcel=parcel).count() >= settings.SMS_PER_PARCEL_AND_DAY:
         raise NotResent(Refusal.PARCEL_LIMIT)
     if today.filter(parcel__order__recipient__phone_hash=number).count() >= settings.SMS_PER_NUMBER_AND_DAY:
         raise NotResent(Refusal.NUMBER_LIMIT)
-    if MessageDay.objects.filter(day=midnight.date(), sent__gte=settings.SMS_PER_DAY).exists():
+    if MessageDay.objects.filter(day=today_began.date(), sent__gte=settings.SMS_PER_DAY).exists():
         raise NotResent(Refusal.NETWORK_LIMIT)
 
 

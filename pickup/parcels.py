@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection
@@ -34,6 +35,8 @@ FOLLOWS: dict[str, set[str]] = {
 }
 HELD = (Status.EXPECTED, Status.READY, Status.EXPIRED)  # what fills a shop's capacity
 HERE = (Status.READY, Status.EXPIRED)  # what stands on its shelf
+
+UNDO_WITHIN = timedelta(minutes=10)  # so long a clerk may take a hand-over back (R4)
 
 
 class WrongStatus(Exception):

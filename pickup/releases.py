@@ -8,10 +8,10 @@ from datetime import datetime
 from django.db import connection, transaction
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from network.models import Device, ServicePoint, User
+from network.models import ServicePoint, User
 from pickup import recipients, verification
 from pickup.models import Dispute, Handover, ManualRelease, Parcel, Verdict
-from pickup.scans import Answer, ScanIdReused, Scanner, ScanRequest, UnknownScanner
+from pickup.scans import Answer, ScanIdReused, Scanner, ScanRequest, device_of
 
 Decision = ManualRelease.Decision
 PER_WEEK = 2  # releases of one shop in seven days, that stand (PROMISES, tier X)
@@ -64,9 +64,7 @@ def release(scanner: Scanner, request: ScanRequest, *, reason: str, note: str, p
     Raises UnknownScanner and ScanIdReused.
     """
     with transaction.atomic(durable=True):
-        device = Device.objects.filter(**_named(scanner)).first()
-        if device is None:
-            raise UnknownScanner
+        device = device_of(scanner)
         # The shop's row makes releases of one shop wait for each other, so that two at once do not both be the second.
         ServicePoint.objects.select_for_update(no_key=True).get(pk=device.service_point_id)
         refusal = scanner.refusal
@@ -138,7 +136,3 @@ def _charge(handover: Handover) -> None:
             " WHERE h.id = %s",
             [handover.pk],
         )
-
-
-def _named(scanner: Scanner) -> dict[str, object]:
-    return {"key_hash": scanner.key_hash} if scanner.key_hash else {"pk": scanner.device_id}

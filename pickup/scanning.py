@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +15,8 @@ from network.models import Device, ServicePoint
 from pickup import codes, fees, holding, ledger, notices, parcels, verification
 from pickup.models import MENDABLE, Arrival, Handover, Notice, Parcel, Scan, Verdict
 from pickup.parcels import Status
-from pickup.scans import Answer, ScanIdReused, Scanner, ScanRequest, UnknownScanner
+from pickup.scans import Answer, ScanIdReused, Scanner, ScanRequest, device_of
 
-UNDO_WITHIN = timedelta(minutes=10)
 TOGETHER = 100  # scans in one transaction: enough to share a commit, few enough to hold locks only briefly
 
 
@@ -75,11 +74,11 @@ def _parcels_named(requests: Sequence[ScanRequest]) -> dict[UUID, UUID | str]:
 def _record(scanner: Scanner, request: ScanRequest) -> Answer | ScanIdReused:
     try:
         with transaction.atomic(durable=True):
-            return _decide(scanner, _device_of(scanner), request)
+            return _decide(scanner, device_of(scanner), request)
     except IntegrityError:
         # The same scan id for two parcels at once has no row to wait on; the first one is visible now.
         with transaction.atomic(durable=True):
-            return _decide(scanner, _device_of(scanner), request)
+            return _decide(scanner, device_of(scanner), request)
 
 
 def _record_together(scanner: Scanner, requests: Sequence[ScanRequest]) -> dict[UUID, Answer | ScanIdReused]:
@@ -88,19 +87,10 @@ def _record_together(scanner: Scanner, requests: Sequence[ScanRequest]) -> dict[
         with transaction.atomic(durable=True):
             barcodes = [request.barcode for request in requests]
             list(Parcel.objects.select_for_update().filter(barcode__in=barcodes).order_by("id").values_list("id"))
-            device = _device_of(scanner)
+            device = device_of(scanner)
             return {request.scan_id: _decide(scanner, device, request) for request in requests}
     except (IntegrityError, OperationalError):
         return {request.scan_id: _record(scanner, request) for request in requests}
-
-
-def _device_of(scanner: Scanner) -> Device:
-    devices = Device.objects.select_related("service_point")
-    found = devices.filter(**({"key_hash": scanner.key_hash} if scanner.key_hash else {"id": scanner.device_id}))
-    device = found.first()
-    if device is None:
-        raise UnknownScanner
-    return device
 
 
 def _decide(scanner: Scanner, device: Device, request: ScanRequest) -> Answer | ScanIdReused:
@@ -220,7 +210,7 @@ def _undo(scan: Scan, parcel: Parcel, now: datetime) -> str:
     if parcel.status != Status.COLLECTED:
         return Verdict.NOT_FOUND
     assert parcel.collected_at is not None, "a constraint gives every collected parcel its time"
-    if now - parcel.collected_at > UNDO_WITHIN:
+    if now - parcel.collected_at > parcels.UNDO_WITHIN:
         return Verdict.ALREADY_COLLECTED
     handover = Handover.objects.get(parcel=parcel, undone_by__isnull=True)
     fees.reverse_pickup(handover, undone_by=scan, reason=scan.reason)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from network.models import Device
 from pickup.models import Verdict
 
 
@@ -36,6 +37,16 @@ class Scanner:
     device_id: int | None = None
     clerk_id: int | None = None
     refusal: str = ""
+
+
+def device_of(scanner: Scanner) -> Device:
+    """The device that scans, revoked or not, with its point. Raises UnknownScanner."""
+    devices = Device.objects.select_related("service_point")
+    found = devices.filter(**({"key_hash": scanner.key_hash} if scanner.key_hash else {"id": scanner.device_id}))
+    device = found.first()
+    if device is None:
+        raise UnknownScanner
+    return device
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from network import access
 from network.models import Pause, ServicePoint, User
+from network.points import midnight
 from pickup import codes, fees, ledger, parcels, releases, tasks, uploads
 from pickup.forms import ReleaseForm, first_error
 from pickup.models import Parcel, Scan, Verdict
@@ -223,12 +224,11 @@ def _gone(point: ServicePoint) -> list[dict[str, Any]]:
 
 
 def _today(point: ServicePoint) -> dict[str, int]:
-    midnight = ledger.midnight(now())
     scanned_in = Scan.objects.filter(
         service_point=point,
         kind=Scan.Kind.ARRIVAL,
         verdict__in=[Verdict.OK, Verdict.OVER_CAPACITY],
-        recorded_at__gte=midnight,
+        recorded_at__gte=midnight(now()),
     )
     return {"today_minor": ledger.earned_today_minor(point.pk), "scanned_in_today": scanned_in.count()}
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
-import segno
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,6 +19,7 @@ from network import access, members
 from network.forms import InviteForm, TitleForm
 from network.models import Device, Membership, Pairing, User
 from pickup.views.doors import COOKIE, Worker, at_counter, remember, shown
+from pickup.views.recipient import qr_image
 
 P = ParamSpec("P")
 Page = Callable[Concatenate[HttpRequest, Worker, P], HttpResponse]
@@ -132,7 +132,7 @@ def offer(request: HttpRequest, worker: Worker) -> HttpResponse:
     context = {
         "pairing": pairing,
         "address": address,
-        "qr": segno.make_qr(address, error="m").svg_data_uri(border=4, dark="#000", light="#fff"),
+        "qr": qr_image(address),
         "minutes": members.PAIRING_LASTS.seconds // 60,
     }
     return shown(request, worker, "pickup/people_pair.html", context)

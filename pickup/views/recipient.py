@@ -32,7 +32,7 @@ from pickup.parcels import HERE
 from pickup.views import recipient_words as words
 from pickup.views.recipient_words import readable_hours
 
-__all__ = ["readable_hours", "recipient_page"]
+__all__ = ["qr_image", "readable_hours", "recipient_page"]
 
 Status = Parcel.Status
 GRANT_S = 30 * 60
@@ -313,6 +313,6 @@ def _delegate_page(request: HttpRequest, made: Delegation) -> HttpResponse:
     return render(request, "pickup/recipient_delegate.html", context)
 
 
-def qr_image(token: str) -> str:
+def qr_image(text: str) -> str:
     """`make_qr`, because `make` would choose a Micro QR for short texts, which scanners do not read."""
-    return segno.make_qr(token, error="m").svg_data_uri(border=4, dark="#000", light="#fff")
+    return segno.make_qr(text, error="m").svg_data_uri(border=4, dark="#000", light="#fff")

@@ -294,11 +294,12 @@ def test_an_unpack_gets_the_links_that_an_installation_would_make(tmp_path: Path
 
 def test_libraries_in_folders_beside_the_usual_one_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sysconfig.get_config_var", lambda _: "x86_64-linux-gnu")
-    usual = tmp_path / "usr/lib/x86_64-linux-gnu"
+    libraries = tmp_path / "usr" / "lib"
+    usual = libraries / "x86_64-linux-gnu"
     (usual / "blas").mkdir(parents=True)
     (usual / "blas/libblas.so.3").touch()
     (usual / "perl").mkdir()
-    assert apt.library_folders(tmp_path) == [usual, tmp_path / "usr/lib", usual / "blas"]
+    assert apt.library_folders(tmp_path) == [usual, libraries, usual / "blas"]
 
 
 # Programs

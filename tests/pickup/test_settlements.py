@@ -11,7 +11,7 @@ from django.db.models import Sum
 from django.utils.timezone import localtime, now
 
 from network.models import ServicePoint
-from pickup import disputes, ledger, scanning, settlements
+from pickup import disputes, ledger, parcels, scanning, settlements
 from pickup.models import Dispute, Parcel, Posting, Settlement, Statement, StatementLine, Tariff
 from tests import factories
 from tests.factories import make_point, make_ready_parcel, pick_up, scan
@@ -258,7 +258,7 @@ def test_who_worked_there_once_may_decide(point: ServicePoint) -> None:
 
 
 def test_a_dispute_waits_until_the_clerk_can_undo_no_more(point: ServicePoint) -> None:
-    assert disputes.UNDO_IS_OVER == scanning.UNDO_WITHIN
+    assert timedelta(minutes=10) == parcels.UNDO_WITHIN
     assert refusal_of(a_disputed_pickup(point), now=now()) == "too_soon"
 
 
