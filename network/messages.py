@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -370,9 +370,10 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]
     port = parts_of.port or (443 if secure else 80)
     connection = http.client.HTTPConnection(parts_of.hostname, port, timeout=TIMEOUT_S)
     over: Timer | None = None
+    cut_off = Event()
     try:
         connection.sock = _socket(parts_of.hostname, port, secure=secure)
-        over = Timer(TOTAL_S, _hang_up, [connection.sock])
+        over = Timer(TOTAL_S, _hang_up, [connection.sock, cut_off])
         over.daemon = True
         over.start()
         target = parts_of.path or "/"
@@ -380,7 +381,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]
         connection.request("POST", target, body, {"host": parts_of.netloc, **headers})
         answer = connection.getresponse()
         status, content = answer.status, answer.read(ANSWER_BYTES)
-        if over.finished.is_set():  # what was cut off looks like an answer that has ended
+        if cut_off.is_set():  # what was cut off looks like an answer that has ended
             raise NotSent("no answer in time")
         return status, content
     except (OSError, http.client.HTTPException) as error:
@@ -391,8 +392,12 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]
         connection.close()
 
 
-def _hang_up(connected: socket.socket) -> None:
-    """End a connection that another thread reads from; the plain way, because TLS would want a polite goodbye."""
+def _hang_up(connected: socket.socket, cut_off: Event) -> None:
+    """End a connection that another thread reads from; the plain way, because TLS would want a polite goodbye.
+
+    It is said before it is done: the reader wakes at once, sooner than the timer itself tells that it has finished.
+    """
+    cut_off.set()
     with suppress(OSError):
         socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
