@@ -116,13 +116,13 @@ def test_the_same_100_parcels_on_two_phones_are_each_handed_over_and_paid_once(c
 
 
 def test_control_without_the_lock_the_two_phones_are_paid_twice() -> None:
-    point, queues = a_weekend(30, 0)
+    point, queues = a_weekend(12, 0)
     both = zip(*([(key, point.pk, [scan]) for scan in queue] for key, queue in queues.items()), strict=True)
     jobs = [job for pair in both for job in pair]  # the two phones' scans of a parcel side by side
     with hand_over_without_its_guards():
-        at_once(jobs, upload, clients=8)
+        at_once(jobs, upload, clients=2)
         handed_over = Handover.objects.count()
-    assert handed_over > 30
+    assert handed_over == 24
 
 
 def test_a_parcel_that_one_phone_took_in_and_the_other_handed_over_first_is_paid(client: Client) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import local
+from threading import Barrier, local
 from typing import Any
 from unittest import mock
 from uuid import uuid4
@@ -103,12 +103,22 @@ def test_500_parcels_scanned_2000_times_by_16_clients_are_each_handed_over_and_p
     assert ledger.faults() == []
 
 
+# Whoever has read a parcel waits here until somebody else has read it too, and both go on with what they read.
+MEET_AT_THE_PARCEL = """
+    PERFORM pg_advisory_xact_lock_shared(4711, parcel.id::int);
+    FOR i IN 1..1000 LOOP
+        EXIT WHEN (SELECT count(*) FROM pg_locks
+                   WHERE locktype = 'advisory' AND classid = 4711 AND objid = parcel.id::int) > 1;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+    PERFORM pg_sleep(0.03);
+    v_now := clock_timestamp();"""
+
+
 @contextmanager
 def hand_over_without_its_guards() -> Iterator[None]:
     """The same function without the row lock, in a database without the constraints that would stop it anyway."""
-    unguarded = HAND_OVER_SQL.replace("FOR UPDATE", "").replace(
-        "v_now := clock_timestamp();", "PERFORM pg_sleep(0.01); v_now := clock_timestamp();"
-    )
+    unguarded = HAND_OVER_SQL.replace("FOR UPDATE", "").replace("v_now := clock_timestamp();", MEET_AT_THE_PARCEL)
     with connection.cursor() as cursor:
         cursor.execute("DROP INDEX handover_once")
         cursor.execute("ALTER TABLE pickup_parcel DISABLE TRIGGER moves_by_the_table")
@@ -126,11 +136,16 @@ def hand_over_without_its_guards() -> Iterator[None]:
 
 
 def test_control_without_the_lock_parcels_are_handed_over_twice() -> None:
-    parcels, keys = a_shop(30)
+    parcels, keys = a_shop(12)
+    side_by_side = [
+        (key, {"scan_id": str(uuid4()), "kind": "pickup", "event_at": now().isoformat(), "token": token_of(parcel)})
+        for parcel in parcels
+        for key in keys
+    ]
     with hand_over_without_its_guards():
-        at_once(scans_of(parcels, keys), post_scan)
+        at_once(side_by_side, post_scan, clients=2)
         handed_over = Handover.objects.count()
-    assert handed_over > 30
+    assert handed_over == 24
 
 
 def orders_for(count: int, region_ids: list[int]) -> None:
@@ -171,10 +186,16 @@ def test_sweeps_side_by_side_never_oversell_a_point() -> None:
 def test_control_without_the_second_count_points_are_oversold() -> None:
     region_ids = factories.chain_ids(factories.make_chain())
     point = make_point(capacity=10)
-    orders_for(60, region_ids)
-    with mock.patch.object(orders, "_locked_room", lambda ids: dict.fromkeys(ids, 10**6)):
-        at_once(range(8), sweep, clients=8)
-    assert orders.held_at([point.pk])[point.pk] > 10
+    orders_for(14, region_ids)
+    both_have_chosen = Barrier(2, timeout=30)
+
+    def uncounted(point_ids: set[int]) -> dict[int, int]:
+        both_have_chosen.wait()
+        return dict.fromkeys(point_ids, 10**6)
+
+    with mock.patch.object(orders, "_locked_room", uncounted):
+        at_once(range(2), lambda _: orders.assign_waiting(now=now(), limit=7), clients=2)
+    assert orders.held_at([point.pk])[point.pk] == 14
 
 
 def test_two_orders_for_one_reference_at_once_are_one_order() -> None:
