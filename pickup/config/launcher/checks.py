@@ -24,6 +24,8 @@ def module(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+# As many workers as cores, each with a database of its own; a file's tests stay together for what they share.
+PARALLEL = ("--numprocesses=auto", "--dist=loadfile")
 PYTEST = Check("pytest", module("pytest"))
 CHECKS = (
     Check("ruff format --check .", module("ruff", "format", "--check", ".")),
@@ -32,7 +34,7 @@ CHECKS = (
     Check("lint-imports", (sys.executable, "-c", LINT_IMPORTS)),
     Check("makemigrations --check", module("django", "makemigrations", "--check", "--dry-run")),
     Check("check --deploy", module("django", "check", "--deploy", "--fail-level", "WARNING")),
-    Check("pytest, with coverage", module("pytest", "--cov", "--cov-branch", "--cov-report=term")),
+    Check("pytest, with coverage", module("pytest", *PARALLEL, "--cov", "--cov-branch", "--cov-report=term")),
 )
 
 
