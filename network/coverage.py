@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,6 @@ import shapely
 from django.db import connection
 from django.utils.timezone import localtime
 from opening_hours import OpeningHours, State, validate
-
-# The optional extra `planning`; without it the greedy choice and its bound remain. Imported where it is used: it takes
-# a second.
-HAS_SOLVER = find_spec("ortools") is not None
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -206,16 +201,14 @@ def nearest_m(places: Places, points: Points, *, first_m: float = 2_000.0, last_
     return nearest
 
 
-def best_sites(
-    places: Places, *, current_m: Floats, within_m: float, count: int = 10, exact: bool = HAS_SOLVER
-) -> Plan:
+def best_sites(places: Places, *, current_m: Floats, within_m: float, count: int = 10, exact: bool = True) -> Plan:
     """Choose the cells where `count` more points cover most of these places (maximal covering location problem).
 
     Candidates are the centres of grid cells, half the radius wide, in which some of the places lie: at most the 2,000
     that would cover most. Taking the best cell again and again covers at least 1 − 1/e = 63 % of the optimum
     (Nemhauser, Wolsey and Fisher 1978), and mostly far more. After each step, what is covered and the `count` largest
     gains that are left bound the optimum from above, because gains never grow; the least of these bounds is told.
-    Where OR-tools is installed the choice is made exactly, as far as a bounded number of its steps goes.
+    Then OR-tools chooses exactly, as far as a bounded number of its steps goes.
     """
     sites_lat, sites_lon = _cells(places, side_m=within_m / 2)
     batches = list(pairs_within(places.lat, places.lon, sites_lat, sites_lon, within_m=within_m))
@@ -274,7 +267,7 @@ def _exact(
     A mixed-integer program, because the relaxation of this problem is nearly whole: on a province with 2,000 cells it
     took 0.3 s to a proof, where CP-SAT had none after 27 s.
     """
-    from ortools.linear_solver import pywraplp
+    from ortools.linear_solver import pywraplp  # takes a second, which only this page pays
 
     reached: dict[int, list[int]] = defaultdict(list)
     for place, site in zip(here.tolist(), there.tolist(), strict=True):

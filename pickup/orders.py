@@ -8,18 +8,19 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import starmap
 
 from django.conf import settings
 from django.contrib.gis.geos import Point
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Count
 
-from network import assignment, geocoding, regions
+from network import assignment, geocoding, matching, regions
 from network.models import Address, ServicePoint, Size
 from pickup import notices, parcels, recipients
 from pickup.models import Assignment, Merchant, Notice, Order, Parcel, Recipient
 
 Status = Order.Status
+WRITTEN_AT_ONCE = 5_000  # orders, about a second: their points are locked meanwhile
 
 
 class Refused(Exception):
@@ -323,118 +324,136 @@ def _doubt(order: Order, place: geocoding.Place) -> str:
 def assign_waiting(*, now: datetime, limit: int) -> int:
     """Give located orders their service points. Returns how many left the queue, to a point or to review.
 
-    Points are chosen without a lock; then the chosen ones are locked in the order of their ids and their room is
-    counted again, so that sweeps side by side never oversell a point. Who lost that race stays located and is
-    taken up by the next sweep.
+    The whole batch is planned without a lock, because that may take longer than a transaction may last. Then it is
+    written in parts: the orders are locked, and their points in the order of their ids, and the room is counted
+    again, so that sweeps side by side never oversell a point. What changed since the plan stays located and is taken
+    up by the next sweep.
     """
-    with transaction.atomic(durable=True):
-        orders = list(
-            Order.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(status=Status.LOCATED)
-            .select_related("address")
-            .order_by("id")[:limit]
-        )
-        choices = assignment.assign(_demands(orders), at=now, held_at=held_at)
-        room = _locked_room({choice.point_id for choice in choices.values() if choice.point_id is not None})
-        won: list[Order] = []
-        lost: list[Order] = []
-        pieces = _pieces(orders)
-        for order in orders:
-            choice = choices[order.pk]
-            if choice.point_id is None:
-                order.status = Status.REVIEW
-                order.review_reason = (
-                    "requested_point_unavailable" if order.requested_point_id else "no_point_available"
-                )
-                order.review_detail = {"candidates": choice.tried}
-                lost.append(order)
-            elif room[choice.point_id] >= pieces[order.pk][0]:
-                room[choice.point_id] -= pieces[order.pk][0]
-                order.status, order.assigned_at = Status.ASSIGNED, now
-                order.review_reason, order.review_detail = "", {}
-                won.append(order)
-        _write_assignments(won, choices, now)
-        _save_states(won + lost)
-        _announce(won)
+    demands = _demands(WAITING, limit)
+    choices = matching.assign(demands, at=now, held_at=held_at)
+    left = 0
+    for start in range(0, len(demands), WRITTEN_AT_ONCE):
+        planned = {demand.key: demand for demand in demands[start : start + WRITTEN_AT_ONCE]}
+        with transaction.atomic(durable=True):
+            still = [one for one in _demands(STILL_WAITING, list(planned)) if one == planned[one.key]]
+            left += _settle(still, choices, now)
+    return left
+
+
+def _settle(demands: Sequence[assignment.Demand], choices: Mapping[int, assignment.Choice], now: datetime) -> int:
+    """Write what was chosen for these locked orders, as far as there still is room. Returns how many it was."""
+    room = _locked_room({point_id for one in demands if (point_id := choices[one.key].point_id) is not None})
+    won: list[assignment.Demand] = []
+    lost: list[assignment.Demand] = []
+    for demand in demands:
+        point_id = choices[demand.key].point_id
+        if point_id is None:
+            lost.append(demand)
+        elif room[point_id] >= demand.parcels:
+            room[point_id] -= demand.parcels
+            won.append(demand)
+    _write_assignments(won, choices, now)
+    _write_lost(lost, choices)
+    _announce([demand.key for demand in won])
     return len(won) + len(lost)
 
 
-def _announce(won: Sequence[Order]) -> None:
-    """Tell recipients where their parcels will come, for merchants that want it: they may choose another point."""
-    coming = Parcel.objects.filter(order__in=won, order__merchant__announces=True, status=Parcel.Status.EXPECTED)
-    told = list(coming.order_by("id"))
-    for parcel in told:
-        parcels.issue_code(parcel)
-    notices.queue(told, kind=Notice.Kind.EXPECTED)
-
-
-def _pieces(orders: Sequence[Order]) -> dict[int, tuple[int, int]]:
-    """Return for each order how many parcels it has and the largest size among them."""
-    pieces: dict[int, tuple[int, int]] = {order.pk: (0, Size.SMALL) for order in orders}
-    waiting = Parcel.objects.filter(order__in=orders, status=Parcel.Status.EXPECTED)
-    for order_id, size in waiting.values_list("order_id", "size"):
-        count, largest = pieces[order_id]
-        pieces[order_id] = (count + 1, max(largest, size))
-    return pieces
-
-
-def _demands(orders: Sequence[Order]) -> list[assignment.Demand]:
-    pieces = _pieces(orders)
-    demands = []
-    for order in orders:
-        assert order.address.location is not None, "a located order has its location"
-        count, size = pieces[order.pk]
-        demands.append(
-            assignment.Demand(
-                key=order.pk,
-                lat=order.address.location.y,
-                lon=order.address.location.x,
-                size=size,
-                parcels=count,
-                chain=order.address.region_ids,
-                wanted_point=order.requested_point_id,
-            )
+def _write_lost(demands: Sequence[assignment.Demand], choices: Mapping[int, assignment.Choice]) -> None:
+    reasons = ["no_point_available" if one.wanted_point is None else "requested_point_unavailable" for one in demands]
+    details = [json.dumps({"candidates": choices[demand.key].tried}) for demand in demands]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE pickup_order o SET status = 'review', review_reason = u.reason, review_detail = u.detail
+               FROM unnest(%s::bigint[], %s::text[], %s::jsonb[]) AS u(id, reason, detail) WHERE o.id = u.id""",
+            [[demand.key for demand in demands], reasons, details],
         )
-    return demands
+
+
+def _announce(order_ids: Sequence[int]) -> None:
+    """Tell recipients where their parcels will come, for merchants that want it: they may choose another point."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT p.id FROM pickup_parcel p
+               JOIN pickup_order o ON o.id = p.order_id JOIN pickup_merchant m ON m.id = o.merchant_id
+               WHERE o.id = ANY (%s) AND m.announces AND p.status = 'expected'""",
+            [list(order_ids)],
+        )
+        coming = [parcel_id for (parcel_id,) in cursor]
+    if coming:
+        told = list(Parcel.objects.filter(pk__in=coming).order_by("id"))
+        for parcel in told:
+            parcels.issue_code(parcel)
+        notices.queue(told, kind=Notice.Kind.EXPECTED)
+
+
+DEMANDS = """
+    SELECT o.id, ST_Y(a.location), ST_X(a.location), p.largest, p.number, a.region_ids, o.requested_point_id
+    FROM pickup_order o
+    JOIN network_address a ON a.id = o.address_id
+    CROSS JOIN LATERAL (SELECT count(*) AS number, COALESCE(max(size), 1) AS largest FROM pickup_parcel
+                        WHERE order_id = o.id AND status = 'expected') p
+    WHERE {which} ORDER BY o.id
+"""
+WAITING = DEMANDS.format(which="o.status = 'located'") + "LIMIT %s FOR UPDATE OF o SKIP LOCKED"
+STILL_WAITING = DEMANDS.format(which="o.status = 'located' AND o.id = ANY (%s)") + "FOR UPDATE OF o SKIP LOCKED"
+OF_ORDER = DEMANDS.format(which="o.id = %s")
+
+
+def _demands(statement: str, value: int | list[int]) -> list[assignment.Demand]:
+    """Return what orders need, from one of the statements above."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [value])
+        return list(starmap(assignment.Demand, cursor))
 
 
 def held_at(point_ids: Iterable[int]) -> dict[int, int]:
     """Return how many parcels each point holds or expects: always counted, never kept in a counter."""
-    rows = (
-        Parcel.objects.filter(service_point_id__in=list(point_ids), status__in=parcels.HELD)
-        .values_list("service_point_id")
-        .annotate(held=Count("id"))
-    )
-    return {point_id: held for point_id, held in rows if point_id is not None}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT service_point_id, count(*) FROM pickup_parcel
+               WHERE service_point_id = ANY (%s) AND status = ANY (%s) GROUP BY 1""",
+            [list(point_ids), list(map(str, parcels.HELD))],
+        )
+        return dict(cursor.fetchall())
 
 
 def _locked_room(point_ids: set[int]) -> dict[int, int]:
-    locked = ServicePoint.objects.select_for_update(no_key=True).filter(pk__in=point_ids).order_by("pk")
-    capacity = {point.pk: point.capacity if point.status == "active" else 0 for point in locked}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT id, CASE status WHEN 'active' THEN capacity ELSE 0 END FROM network_servicepoint
+               WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE""",
+            [list(point_ids)],
+        )
+        capacity = dict(cursor.fetchall())
     held = held_at(capacity)
     return {point_id: most - held.get(point_id, 0) for point_id, most in capacity.items()}
 
 
-def _write_assignments(orders: Sequence[Order], choices: Mapping[int, assignment.Choice], now: datetime) -> None:
-    points = {order.pk: choices[order.pk].point_id or 0 for order in orders}
-    Assignment.objects.bulk_create(
-        Assignment(
-            order=order,
-            service_point_id=points[order.pk],
-            distance_m=choices[order.pk].distance_m,
-            candidates=choices[order.pk].tried,
-            region_ids=order.address.region_ids,
-            assigned_at=now,
-        )
-        for order in orders
-    )
+def _write_assignments(
+    demands: Sequence[assignment.Demand], choices: Mapping[int, assignment.Choice], now: datetime
+) -> None:
+    order_ids = [demand.key for demand in demands]
+    point_ids = [choices[order_id].point_id for order_id in order_ids]
     with connection.cursor() as cursor:
+        with cursor.copy(
+            """COPY pickup_assignment (order_id, service_point_id, distance_m, candidates, region_ids, assigned_at)
+               FROM STDIN"""
+        ) as copy:
+            for demand in demands:
+                choice = choices[demand.key]
+                tried = json.dumps(choice.tried)
+                copy.write_row((demand.key, choice.point_id, choice.distance_m, tried, list(demand.chain), now))
+        cursor.execute(
+            """UPDATE pickup_order o SET status = 'assigned', assigned_at = %s, review_reason = '', review_detail = '{}'
+               WHERE o.id = ANY (%s)""",
+            [now, order_ids],
+        )
         cursor.execute(
             """UPDATE pickup_parcel p SET service_point_id = u.point_id, region_ids = a.region_ids
                FROM unnest(%s::bigint[], %s::bigint[]) AS u(order_id, point_id)
                JOIN pickup_order o ON o.id = u.order_id JOIN network_address a ON a.id = o.address_id
                WHERE p.order_id = u.order_id AND p.status = 'expected'""",
-            [list(points), list(points.values())],
+            [order_ids, point_ids],
         )
 
 
@@ -521,7 +540,7 @@ def other_points(parcel: Parcel, *, limit: int, now: datetime) -> list[Offer]:
     order = Order.objects.select_related("address").get(pk=parcel.order_id)
     if parcel.status != Parcel.Status.EXPECTED or order.address.location is None:
         return []
-    demand = replace(_demands([order])[0], wanted_point=None)
+    demand = replace(_demands(OF_ORDER, order.pk)[0], wanted_point=None)
     offers = _offers(demand, limit=limit + 1, now=now)
     return [offer for offer in offers if offer.point.pk != parcel.service_point_id][:limit]
 
@@ -542,13 +561,13 @@ def choose_point(parcel: Parcel, *, point_id: int, by: str, now: datetime) -> Or
             raise Refused("same_point", "service_point", "it comes to this point already")
         if Assignment.objects.filter(order=order).count() >= MOST_ASSIGNMENTS:
             raise Refused("too_many_changes", "service_point", "the point was changed too often")
-        demand = replace(_demands([order])[0], wanted_point=point_id)
+        demand = replace(_demands(OF_ORDER, order.pk)[0], wanted_point=point_id)
         choice = assignment.assign([demand], at=now, held_at=held_at)[order.pk]
         # Counted again under the point's lock, the same way as every assignment: it is never oversold.
         if choice.point_id is None or _locked_room({point_id})[point_id] < demand.parcels:
             raise Refused("point_unavailable", "service_point", "the point takes no parcels of this order now")
         order.requested_point_id, order.assigned_at = point_id, now
         order.consent_at, order.consent_by = now, by
-        order.save(update_fields=["requested_point", "assigned_at", "consent_at", "consent_by"])
-        _write_assignments([order], {order.pk: choice}, now)
+        order.save(update_fields=["requested_point", "consent_at", "consent_by"])
+        _write_assignments([demand], {order.pk: choice}, now)
     return order

@@ -6,13 +6,10 @@ Everything is counted when somebody looks, never kept in counters, and each ques
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
-
-from django.db import connection
 
 from network import tiles
 from network.models import Level, Region
@@ -151,19 +148,6 @@ def review_tile(tile: tiles.Tile) -> bytes:
     values: dict[str, Any] = {"zoom": tile.zoom, "x": tile.x, "y": tile.y, "grid": REVIEW_GRID}
     layer = tiles.run(_REVIEW_TILE, values)[0][0]
     return bytes(layer or b"")
-
-
-_HELD = """
-    SELECT service_point_id, count(*) FROM pickup_parcel
-    WHERE service_point_id = ANY (%(points)s) AND status = ANY (%(held)s) GROUP BY service_point_id
-"""
-
-
-def held_at(point_ids: Iterable[int]) -> dict[int, int]:
-    """As `orders.held_at`, of the thousands of points of a tile: one array instead of as many parameters."""
-    with connection.cursor() as cursor:
-        cursor.execute(_HELD, {"points": list(point_ids), "held": list(map(str, parcels.HELD))})
-        return dict(cursor.fetchall())
 
 
 _FULL = """

@@ -22,7 +22,7 @@ from network.models import Level, Region, User
 from network.tiles import Show
 from network.views.regions import asked_day, asked_level, drawn, end_of, for_staff
 from network.views.sign_in import homes_of
-from pickup import territory
+from pickup import orders, territory
 
 Answer = TypeVar("Answer")
 
@@ -52,7 +52,7 @@ def point_tile(request: HttpRequest, zoom: int, x: int, y: int) -> HttpResponse:
     def draw(tile: tiles.Tile) -> bytes:
         at, show = end_of(None), Show(request.GET.get("points") or Show.ALL)
         return tiles.points(
-            tile, at=at, show=show, held_at=territory.held_at, full_points=lambda: territory.full_points(at)
+            tile, at=at, show=show, held_at=orders.held_at, full_points=lambda: territory.full_points(at)
         )
 
     return drawn(request, draw, zoom=zoom, x=x, y=y)
@@ -138,7 +138,7 @@ def _panel(region: Region | None, *, may: dict[str, bool], at: datetime) -> dict
     context = atlas.facts_of(region, at=at) | {"review_queue": review, "month": month}
     if may["points"]:
         shown = list(atlas.points_in(region).order_by("id")[: atlas.MOST_SHOWN + 1])
-        held = territory.held_at([point.pk for point in shown]) if may["parcels"] else {}
+        held = orders.held_at([point.pk for point in shown]) if may["parcels"] else {}
         context["points"] = atlas.points_of(region, at=at)
         context["shown_points"] = [(point, held.get(point.pk, 0)) for point in shown[: atlas.MOST_SHOWN]]
         context["more_points"] = len(shown) > atlas.MOST_SHOWN

@@ -13,7 +13,7 @@ from django.utils.timezone import now
 
 from network import tiles
 from network.tiles import Tile
-from pickup import territory
+from pickup import orders
 from tests.benchmarks import scene
 
 LAT, LON = 23.0, 113.0  # the middle of the scene's points, and of Guangdong
@@ -97,4 +97,4 @@ def main(*, points: tuple[int, ...] = (10_000, 100_000, 1_000_000)) -> list[tupl
 
 
 def draw_points(tile: Tile) -> bytes:
-    return tiles.points(tile, at=now(), held_at=territory.held_at, full_points=list)
+    return tiles.points(tile, at=now(), held_at=orders.held_at, full_points=list)

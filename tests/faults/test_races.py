@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Barrier, local
+from threading import Barrier, Event, local
 from typing import Any
 from unittest import mock
 from uuid import uuid4
@@ -187,14 +187,19 @@ def test_control_without_the_second_count_points_are_oversold() -> None:
     region_ids = factories.chain_ids(factories.make_chain())
     point = make_point(capacity=10)
     orders_for(14, region_ids)
-    both_have_chosen = Barrier(2, timeout=30)
+    one_has_chosen, both_have_chosen = Event(), Barrier(2, timeout=30)
 
     def uncounted(point_ids: set[int]) -> dict[int, int]:
+        one_has_chosen.set()  # its orders are locked: the other sweep takes the rest
         both_have_chosen.wait()
         return dict.fromkeys(point_ids, 10**6)
 
+    def sweep_seven(first: bool) -> None:
+        assert first or one_has_chosen.wait(30)
+        orders.assign_waiting(now=now(), limit=7)
+
     with mock.patch.object(orders, "_locked_room", uncounted):
-        at_once(range(2), lambda _: orders.assign_waiting(now=now(), limit=7), clients=2)
+        at_once([True, False], sweep_seven, clients=2)
     assert orders.held_at([point.pk])[point.pk] == 14
 
 
