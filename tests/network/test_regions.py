@@ -92,7 +92,7 @@ def test_of_many_boundaries_only_those_around_the_place_are_read() -> None:
     boundaries.publish(drafts, name="test", source="test", since=NOW)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE network_boundary")
-        cursor.execute("EXPLAIN " + regions.COVERING, [NOW, [0.5], [15.05]])
+        cursor.execute("EXPLAIN " + regions.COVERING, [[0.5], [15.05], NOW, [4, 5]])
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "using boundary_geom_valid" in plan
     assert "geom &&" in plan
