@@ -34,7 +34,6 @@ from network.models import (
     User,
 )
 from pickup import codes, delegation, disputes, releases, scanning, settlements
-from pickup.admin import REASONS
 from pickup.models import (
     Assignment,
     MerchantKey,
@@ -47,6 +46,7 @@ from pickup.models import (
     Tariff,
     WrongCodeDay,
 )
+from pickup.review import REASONS
 from pickup.why import LOST_BY
 from tests import factories
 from tests.factories import chain_ids, code_of, make_parcel, make_point, make_ready_parcel, pick_up, scan, token_of
