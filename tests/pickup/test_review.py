@@ -19,8 +19,8 @@ from tests.factories import chain_ids, make_draft, make_merchant, make_point
 
 pytestmark = pytest.mark.django_db
 Chain = dict[Level, Region]
-HOME = {"lat": 22.5401, "lon": 113.9401}
-ABROAD = {"lat": 48.1, "lon": 11.5}
+HOME: dict[str, Any] = {"lat": 22.5401, "lon": 113.9401}
+ABROAD: dict[str, Any] = {"lat": 48.1, "lon": 11.5}
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def doubtful(merchant: Merchant | None = None, **fields: Any) -> Order:
 
 def confirm(order: Order, by: User, **fields: Any) -> review.Outcome:
     order.refresh_from_db()
-    given = {"doubt": review.doubt_of(order), "keep": True, "by": by, "now": now(), **HOME}
+    given: dict[str, Any] = {"doubt": review.doubt_of(order), "keep": True, "by": by, "now": now(), **HOME}
     return review.confirm(order_id=order.pk, **(given | fields))
 
 
@@ -200,14 +200,11 @@ def test_a_point_far_away_may_be_chosen_if_it_has_room(chain: Chain, by: User) -
 
 def test_a_point_does_not_make_a_doubtful_place_certain(point: ServicePoint, by: User) -> None:
     order = doubtful()
-    for decide in (
-        lambda: review.send_to_point(
-            order_id=order.pk, doubt=review.doubt_of(order), point_id=point.pk, by=by, now=now()
-        ),
-        lambda: review.go_on(order_id=order.pk, doubt=review.doubt_of(order), by=by, now=now()),
-    ):
-        with pytest.raises(Refused, match="no certain place"):
-            decide()
+    told: dict[str, Any] = {"order_id": order.pk, "doubt": review.doubt_of(order), "by": by, "now": now()}
+    with pytest.raises(Refused, match="no certain place"):
+        review.send_to_point(**told, point_id=point.pk)
+    with pytest.raises(Refused, match="no certain place"):
+        review.go_on(**told)
 
 
 def test_it_is_tried_again_and_with_any_point(chain: Chain, by: User) -> None:
