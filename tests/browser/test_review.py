@@ -1,4 +1,4 @@
-"""The review queue in a real browser: the pin dragged by hand, everything by keys alone, both screens, both languages."""
+"""The review queue in a real browser: the pin dragged by hand, all by keys alone, both screens, both languages."""
 
 from __future__ import annotations
 
@@ -194,7 +194,8 @@ def test_both_numbers_are_pasted_at_once(page: Page, queue: list[Order]) -> None
     opened(page, queue[0])
     page.locator("#id_lat").evaluate(
         """field => { const data = new DataTransfer(); data.setData("text", "22.5401, 113.9401");
-           field.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true})); }"""
+           const all = {clipboardData: data, bubbles: true, cancelable: true};
+           field.dispatchEvent(new ClipboardEvent("paste", all)); }"""
     )
     expect(page.locator("#told")).to_contain_text("Corner Shop")
     assert place_of(page) == (22.5401, 113.9401)

@@ -159,6 +159,8 @@ let sent = false;
 form.addEventListener("submit", (event) => {
   if (sent) event.preventDefault(); // a double click confirms once
   sent = true;
+  clearTimeout(waiting);
+  asking?.abort();
 });
 addEventListener("pageshow", () => { sent = false; });
 
