@@ -31,6 +31,7 @@ from network.models import (
     Boundary,
     BoundaryOverlap,
     BoundarySet,
+    ConfirmedPlace,
     Device,
     Invitation,
     Membership,
@@ -456,6 +457,19 @@ class PauseInline(TabularInline):
     form = KindForm
     extra = 0
     formfield_overrides = {DateTimeRangeField: {"widget": PeriodWidget}}
+
+
+@admin.register(ConfirmedPlace)
+class ConfirmedPlaceAdmin(ReadOnlyAdmin):
+    """What reviewers confirmed, without the texts. To delete one is to forget it, so that it is asked again."""
+
+    list_display = ["id", "confirmed_by", "confirmed_at", "used", "kept_until"]
+    list_select_related = ["confirmed_by"]
+    fields = ["confirmed_by", "confirmed_at", "used", "kept_until"]
+    ordering = ["-id"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
 
 
 @admin.register(ServicePoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -188,6 +189,25 @@ def box_of(region: Region | None, *, at: datetime) -> Box | None:
                 west, south, east, north = (round(degrees, 6) for degrees in found)
                 return (west, south, east, north)
     return None
+
+
+_OUTLINES = """
+    SELECT r.id, r.name, ST_AsGeoJSON(ST_Transform(o.geom, 4326), 5)
+    FROM network_region r JOIN network_boundary b ON b.region_id = r.id AND b.valid @> %s
+    JOIN network_outline o ON o.boundary_id = b.id AND o.zoom = CASE WHEN r.level >= 4 THEN 10 ELSE 8 END
+    WHERE r.id = ANY (%s) ORDER BY r.level, r.id
+"""
+
+
+def outlines(region_ids: list[int], *, at: datetime) -> dict[str, Any]:
+    """Return the outlines of some regions as GeoJSON, simplified as the map draws them from afar."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OUTLINES, [at, region_ids])
+        features = [
+            {"type": "Feature", "id": pk, "properties": {"name": name}, "geometry": json.loads(geometry)}
+            for pk, name, geometry in cursor.fetchall()
+        ]
+    return {"type": "FeatureCollection", "features": features}
 
 
 def facts_of(region: Region, *, at: datetime) -> dict[str, Any]:

@@ -192,6 +192,25 @@ class Gazetteer:
         run = self._read_han(text, column) if is_han(text) else self._read_latin(text, column)
         return self._match(run)
 
+    def written(self, text: str, place_ids: Iterable[int]) -> list[tuple[int, int]]:
+        """Return where in the text names of these places and of those around them stand: `(start, end)`, in order.
+
+        It is for people to see what was recognised: the first occurrence of the longest name of each place. A text
+        in letters is looked through word by word.
+        """
+        numbers = {number for number, place in enumerate(self._places) if place.id in set(place_ids)}
+        around = {up for number in numbers for up in self._lines[number] if self._places[up].level > Level.MACRO}
+        find = _han_spans if is_han(text) else _latin_spans
+        spans: list[tuple[int, int]] = []
+        for number in sorted(around, key=lambda number: self._places[number].level):
+            place = self._places[number]
+            if is_han(text):
+                names = han_names(place.name, place.aliases, place.level, self._names_around(number))
+            else:
+                names = latin_names(place.name, place.aliases, place.level)
+            spans += find(text, sorted({name.text for name in names}, key=len, reverse=True), spans)
+        return sorted(spans)
+
     # --- Building ---------------------------------------------------------------------------------------------
 
     def _line(self, place: Place, number: dict[int, int]) -> tuple[int, ...]:
@@ -525,3 +544,29 @@ def _han_text(text: str) -> str:
     if "原" in text:
         text = _FORMERLY.sub(" ", text)
     return _SEPARATORS.sub(" ", text)
+
+
+def _han_spans(text: str, names: Iterable[str], taken: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    # Character by character, because a span counts in the text as it was written.
+    plain = "".join(same if len(same := unicodedata.normalize("NFKC", one)) == 1 else one for one in text)
+    plain = simplified(plain)
+    for name in names:
+        at = plain.find(name)
+        while at >= 0:
+            if all(at >= end or at + len(name) <= start for start, end in taken):
+                return [(at, at + len(name))]
+            at = plain.find(name, at + 1)
+    return []
+
+
+def _latin_spans(text: str, names: Iterable[str], taken: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    words = [(word.start(), word.end()) for word in _LATIN_WORDS.finditer(text)]
+    known = set(names)
+    for many in range(MAX_LATIN_WORDS, 0, -1):
+        for first in range(len(words) - many + 1):
+            start, end = words[first][0], words[first + many - 1][1]
+            if latin_key("".join(_LATIN_WORDS.findall(text[start:end]))) in known and all(
+                start >= other_end or end <= other_start for other_start, other_end in taken
+            ):
+                return [(start, end)]
+    return []

@@ -1,15 +1,16 @@
 """Where an address lies: the sources in their order, checked against each other, doubt named and never guessed (R2).
 
-A source is anything that turns queries into places. Given coordinates come first, then the sources of `SOURCES`
-(network geocoders plug in there), and last the offline gazetteer, which needs nothing but the region tree. Whatever
-found the place, the names in the text are compared with it.
+What a reviewer confirmed for the same text comes first (`network.memory`): a person saw that very text, so that only
+coordinates which say something new speak against it. Else a source is anything that turns queries into places: given
+coordinates, then the sources of `SOURCES` (network geocoders plug in there), and last the offline gazetteer, which
+needs nothing but the region tree. Whatever found the place, the names in the text are compared with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -17,11 +18,11 @@ from typing import Any, Protocol
 
 from django.db import connection
 
-from network import regions
+from network import memory, regions
 from network.datum import Datum, to_wgs84
 from network.gazetteer import Gazetteer, Match, Reason, known_aliases
 from network.gazetteer import Place as NamedPlace
-from network.models import Level, Region, RegionAlias
+from network.models import ConfirmedPlace, Level, Region, RegionAlias
 
 LEAST_ACCURACY_M = 10.0  # of a handset outdoors; a merchant's digits may promise more than anybody measured
 BORDER_M = 200.0  # official boundary sets differ by about 100 m at the median (PARTS, "geopy and China")
@@ -38,17 +39,22 @@ class Review(StrEnum):
     NAMES_CONFLICT = "names_conflict"
     UNSURE_NAME = "unsure_name"
     DISTRICT_NOT_NAMED = "district_not_named"
+    REMEMBERED_ELSEWHERE = "remembered_elsewhere"
 
 
 @dataclass(frozen=True)
 class Query:
-    """An address as it was written; `lat` and `lon` as given, in `datum`."""
+    """An address as it was written; `lat` and `lon` as given, in `datum`.
+
+    `sender` tells whose words they are: what a text means that names no region may depend on who says it.
+    """
 
     text: str
     city: str = ""
     lat: float | None = None
     lon: float | None = None
     datum: str = Datum.WGS84
+    sender: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,8 @@ SOURCES: list[Source] = []
 class Place:
     """Where an address lies. `region_ids` is the chain, deepest first; `review` is empty when it is certain.
 
-    `named` tells that the text itself names the region, however coarse the location is.
+    `named` tells that the text itself names the region, however coarse the location is. `key` is what the text is
+    remembered under, and `remembered` the id of the confirmed place that was used.
     """
 
     lat: float | None = None
@@ -89,24 +96,94 @@ class Place:
     review: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
     named: bool = False
+    key: bytes = b""
+    remembered: int | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the words of an address say, for a person who looks at it: spans count in the text as it was written."""
+
+    match: Match
+    spans: Sequence[tuple[int, int]]
+    key: bytes
+    exact: bool  # enough that one place can be remembered for it
+
+
+def read(query: Query) -> Reading:
+    """Read one address as `locate` does."""
+    gazetteer, _ = _read_tree(_version())
+    match = gazetteer.find(query.text, query.city)
+    spans = gazetteer.written(query.text, [*match.chain, *match.candidates])
+    return Reading(match, spans, _key(query, match), memory.is_exact(query.text, spans))
+
+
+def _key(query: Query, match: Match) -> bytes:
+    """Words that name their region for certain mean the same whoever writes them; others are their sender's own."""
+    return memory.key(query.text, query.city, sender="" if match.reason is None else query.sender)
 
 
 def locate(queries: Sequence[Query], *, at: datetime) -> list[Place]:
-    """Locate many addresses at once: the names in Python, the polygons set by set in SQL."""
+    """Locate many addresses at once: the names in Python, memory and polygons set by set in SQL."""
     gazetteer, divided = _read_tree(_version())
     matches = [gazetteer.find(query.text, query.city) for query in queries]
-    found = [_given(query) or _asked(query) for query in queries]
+    keys = [_key(query, match) for query, match in zip(queries, matches, strict=True)]
+    recalled = memory.recall(keys, at=at)
+    given = [_given(query) for query in queries]
+    confirmed = [recalled.get(key) for key in keys]
+    doubted = [_speaks_against(place, told) for place, told in zip(confirmed, given, strict=True)]
+    found = [
+        told if doubt else _recalled(place) or told or _asked(query)
+        for query, place, told, doubt in zip(queries, confirmed, given, doubted, strict=True)
+    ]
     covering = iter(regions.covering([(place.lat, place.lon) for place in found if place], at=at))
     covered = [next(covering) if place else None for place in found]
-    named = [match.place_id if match.reason is None else None for match in matches]
+    # A reviewer saw the text when the place was confirmed: the two are not compared again.
+    named = [
+        match.place_id if match.reason is None and place is None else None
+        for match, place in zip(matches, confirmed, strict=True)
+    ]
     hinted = [match.place_id for match in matches]
     chains = regions.chain_ids({region for region in (*covered, *hinted) if region is not None})
     inside = regions.inside({region for region in named if region is not None}, at=at)
     agree = _agreement(found, covered, named, chains, inside, at)
-    return [
-        _place(match, place, region, chains, inside, divided) if fits else _differing(match, place, region, chains)
-        for match, place, region, fits in zip(matches, found, covered, agree, strict=True)
+    places = [
+        _confirmed(known, doubt, place, region, chains)
+        if known
+        else _place(match, place, region, chains, inside, divided)
+        if fits
+        else _differing(match, place, region, chains)
+        for match, known, doubt, place, region, fits in zip(
+            matches, confirmed, doubted, found, covered, agree, strict=True
+        )
     ]
+    return [replace(place, key=key) for place, key in zip(places, keys, strict=True)]
+
+
+def _recalled(place: ConfirmedPlace | None) -> Found | None:
+    return Found(place.location.y, place.location.x, place.accuracy_m, "remembered") if place else None
+
+
+def _speaks_against(place: ConfirmedPlace | None, told: Found | None) -> bool:
+    return (
+        place is not None
+        and told is not None
+        and memory.contradicts(place, lat=told.lat, lon=told.lon, accuracy_m=told.accuracy_m)
+    )
+
+
+def _confirmed(
+    known: ConfirmedPlace, doubt: bool, found: Found | None, region: int | None, chains: Mapping[int, Sequence[int]]
+) -> Place:
+    assert found is not None, "it is remembered with a place"
+    chain = chains[region] if region is not None else ()
+    if doubt:
+        detail = {"remembered": known.pk}
+        return Place(found.lat, found.lon, chain, found.source, found.accuracy_m, Review.REMEMBERED_ELSEWHERE, detail)
+    review = "" if chain else Review.OUTSIDE_REGIONS
+    return Place(
+        found.lat, found.lon, chain, found.source, found.accuracy_m, review, named=not review, remembered=known.pk
+    )
 
 
 def _given(query: Query) -> Found | None:

@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
@@ -44,6 +44,8 @@ from pickup.models import (
     PickupCode,
     Posting,
     Recipient,
+    ReviewDecision,
+    ReviewDesk,
     Scan,
     Settlement,
     Statement,
@@ -53,6 +55,7 @@ from pickup.models import (
     Tariff,
     WrongCodeDay,
 )
+from pickup.review import REASONS
 from pickup.why import LOST_BY
 
 REFUSALS |= {
@@ -66,21 +69,6 @@ REFUSALS |= {
     "merchant_hold_days": _("Storage is between 1 and 60 days."),
 }
 
-REASONS = {
-    "null_island": _("coordinates 0/0"),
-    "outside_regions": _("outside every region"),
-    "text_location_differ": _("text and location differ"),
-    "no_region_named": _("no region named"),
-    "ambiguous_name": _("ambiguous name"),
-    "names_conflict": _("names contradict each other"),
-    "unsure_name": _("unsure name"),
-    "district_not_named": _("district not named"),
-    "low_accuracy": _("low accuracy"),
-    "consent_missing": _("consent missing"),
-    "merchant_policy": _("the merchant wants a review"),
-    "requested_point_unavailable": _("requested point not available"),
-    "no_point_available": _("no point available"),
-}
 NOT_RELEASED = {
     "not_in_review": _("Not in review: %(order)s"),
     "not_located": _("Nobody knows yet where its address lies: %(order)s"),
@@ -91,7 +79,6 @@ NOT_DECIDED = {
     "contested": _("The recipient says that they did not collect it: %(parcel)s"),
     "undone": _("Undone by the shop, there is nothing to pay: %(parcel)s"),
 }
-OUTSIDE = _("This place lies in no region.")
 
 
 def candidates_shown(candidates: list[Any]) -> str:
@@ -145,11 +132,6 @@ class ReasonFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
         return queryset.filter(review_reason=self.value()) if self.value() else queryset
-
-
-class PlaceForm(forms.Form):
-    lat = forms.FloatField(label=_("latitude, WGS 84"), min_value=-90, max_value=90)
-    lon = forms.FloatField(label=_("longitude, WGS 84"), min_value=-180, max_value=180)
 
 
 @admin.register(Order)
@@ -207,8 +189,7 @@ class OrderAdmin(ReadOnlyAdmin):
         names = region_names(order.address.region_ids)
         if order.status != Order.Status.REVIEW:
             return names
-        address = reverse("admin:pickup_order_place", args=[order.pk])
-        return format_html('{} · <a href="{}">{}</a>', names, address, _("set the place"))
+        return format_html('{} · <a href="{}">{}</a>', names, reverse("review-order", args=[order.pk]), _("review"))
 
     @admin.display(description=_("recipient"))
     def recipient_shown(self, order: Order) -> str:
@@ -221,29 +202,6 @@ class OrderAdmin(ReadOnlyAdmin):
             for parcel in order.parcels.order_by("id")
         ]
         return format_html_join("", '<div><a href="{}">{}</a> {}</div>', rows) or "–"
-
-    def get_urls(self) -> list[URLPattern]:
-        own = path("<int:order_id>/place/", self.admin_site.admin_view(self.place_view), name="pickup_order_place")
-        return [own, *super().get_urls()]
-
-    def place_view(self, request: HttpRequest, order_id: int) -> HttpResponse:
-        """Set by hand where the address of an order in review lies."""
-        order = get_object_or_404(Order, pk=order_id)
-        back = HttpResponseRedirect(reverse("admin:pickup_order_change", args=[order.pk]))
-        if not may_change(request, self):
-            return back
-        form = PlaceForm(request.POST if request.method == "POST" else None)
-        if form.is_valid():
-            try:
-                orders.place_by_hand(order, **form.cleaned_data, now=now())
-            except orders.Refused as refused:
-                known = {"outside_regions": OUTSIDE, "not_in_review": NOT_RELEASED["not_in_review"] % {"order": order}}
-                form.add_error(None, str(known[refused.code]))
-            else:
-                self.log_change(request, order, "place set by hand")
-                return back
-        context = {**self.admin_site.each_context(request), "title": _("Set the place"), "form": form, "order": order}
-        return render(request, "pickup/admin_place.html", context)
 
 
 @admin.register(Recipient)
@@ -277,6 +235,30 @@ class AssignmentAdmin(ReadOnlyAdmin):
     @admin.display(description=_("why this shop"))
     def why(self, assignment: Assignment) -> str:
         return candidates_shown(assignment.candidates)
+
+
+@admin.register(ReviewDecision)
+class ReviewDecisionAdmin(ReadOnlyAdmin):
+    list_display = ["order", "doubt_shown", "kind", "region", "service_point", "decided_by", "decided_at"]
+    list_filter = ["kind"]
+    list_select_related = ["order", "region", "service_point", "decided_by"]
+    search_fields = ["=order__reference", "=order__parcels__barcode"]
+    fields = ["order", "doubt_shown", "kind", "region", "service_point", "why", "note", "decided_by", "decided_at"]
+    readonly_fields = ["doubt_shown"]
+    ordering = ["-id"]
+
+    @admin.display(description=_("reason for review"), ordering="doubt")
+    def doubt_shown(self, decision: ReviewDecision) -> str:
+        return str(REASONS.get(decision.doubt, decision.doubt))
+
+
+@admin.register(ReviewDesk)
+class ReviewDeskAdmin(ReadOnlyAdmin):
+    list_display = ["order", "looked_by", "looked_at", "put_off_at"]
+    list_select_related = ["order", "looked_by"]
+    search_fields = ["=order__reference"]
+    fields = ["order", "looked_by", "looked_at", "put_off_at"]
+    ordering = ["-looked_at"]
 
 
 @admin.register(Parcel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import starmap
@@ -13,8 +13,9 @@ from itertools import starmap
 from django.conf import settings
 from django.contrib.gis.geos import Point
 from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
 
-from network import assignment, geocoding, matching, regions
+from network import assignment, geocoding, matching, memory
 from network.models import Address, ServicePoint, Size
 from pickup import notices, parcels, recipients
 from pickup.models import Assignment, Merchant, Notice, Order, Parcel, Recipient
@@ -200,16 +201,16 @@ def new_barcode() -> str:
     return f"PN{secrets.randbelow(10**12):012d}"
 
 
-def locate_waiting(*, now: datetime, limit: int) -> int:
+def locate_waiting(*, now: datetime, limit: int, only: Collection[int] | None = None) -> int:
     """Find where received orders lie; what is doubtful goes to review with its reason. Returns how many were taken.
+
+    `only` names the orders for which somebody waits; else those that came first are taken.
 
     The search may ask the network, so it runs outside any transaction; an order that another sweep located
     meanwhile is left as that one wrote it.
     """
     orders = list(
-        Order.objects.filter(status=Status.RECEIVED)
-        .select_related("address", "recipient", "merchant")
-        .order_by("id")[:limit]
+        _waiting(Status.RECEIVED, only).select_related("address", "recipient", "merchant").order_by("id")[:limit]
     )
     queries = [_query(order) for order in orders]
     places = iter(geocoding.locate([query for query in queries if query], at=now))
@@ -226,10 +227,14 @@ def locate_waiting(*, now: datetime, limit: int) -> int:
             _note_place(order, place, now)
         _save_places([order.address for order, _ in pairs])
         _save_states([order for order, _ in pairs])
+        used = [place.remembered for _, place in pairs if place.remembered is not None]
+        memory.count_uses(used, at=now)
     return len(pairs)
 
 
-ADDRESS_FIELDS = ["location", "region", "region_ids", "source", "accuracy_m", "located_at"]
+def _waiting(status: Order.Status, only: Collection[int] | None) -> QuerySet[Order]:
+    waiting = Order.objects.filter(status=status)
+    return waiting if only is None else waiting.filter(pk__in=only)
 
 
 def _save_places(addresses: Sequence[Address]) -> None:
@@ -288,13 +293,23 @@ UNREADABLE = geocoding.Place(review="unreadable_address")
 def _query(order: Order) -> geocoding.Query | None:
     """Return what to look for, or None if the recipient's box does not open: one such order must not stop the rest."""
     try:
-        contact = recipients.open_sealed(order.recipient)
+        return query_of(order)
     except recipients.Sealed:
         return None
+
+
+def query_of(order: Order) -> geocoding.Query:
+    """What to look for. It opens the recipient's box for the geocoder or for a reviewer. Raises recipients.Sealed."""
+    contact = recipients.open_sealed(order.recipient)
     city, _, text = contact.address.rpartition("\n")
     address = order.address
     return geocoding.Query(
-        text=text, city=city, lat=address.given_lat, lon=address.given_lon, datum=address.given_datum
+        text=text,
+        city=city,
+        lat=address.given_lat,
+        lon=address.given_lon,
+        datum=address.given_datum,
+        sender=f"merchant {order.merchant_id}",
     )
 
 
@@ -305,14 +320,16 @@ def _note_place(order: Order, place: geocoding.Place, now: datetime) -> None:
     address.region_id = place.region_ids[0] if place.region_ids else None
     address.region_ids = list(place.region_ids)
     address.source, address.accuracy_m, address.located_at = place.source, place.accuracy_m, now
-    order.review_reason, order.review_detail = _doubt(order, place), place.detail
+    order.review_reason = _doubt(order, place)
+    # Kept only while the order is in review: so long others with the same text are found by it.
+    order.review_detail = place.detail | ({"key": place.key.hex()} if order.review_reason and place.key else {})
     order.status = Status.REVIEW if order.review_reason else Status.LOCATED
 
 
 def _doubt(order: Order, place: geocoding.Place) -> str:
     if place.review:
         return place.review
-    if order.merchant.consent_required and order.consent_at is None:
+    if lacks_consent(order):
         return "consent_missing"
     if order.merchant.review_first:
         return "merchant_policy"
@@ -321,15 +338,21 @@ def _doubt(order: Order, place: geocoding.Place) -> str:
     return "low_accuracy" if vague and not (order.requested_point_id and place.named) else ""
 
 
-def assign_waiting(*, now: datetime, limit: int) -> int:
+def lacks_consent(order: Order) -> bool:
+    return order.merchant.consent_required and order.consent_at is None
+
+
+def assign_waiting(*, now: datetime, limit: int, only: Collection[int] | None = None) -> int:
     """Give located orders their service points. Returns how many left the queue, to a point or to review.
+
+    `only` names the orders for which somebody waits; else those that came first are taken.
 
     The whole batch is planned without a lock, because that may take longer than a transaction may last. Then it is
     written in parts: the orders are locked, and their points in the order of their ids, and the room is counted
     again, so that sweeps side by side never oversell a point. What changed since the plan stays located and is taken
     up by the next sweep.
     """
-    demands = _demands(WAITING, limit)
+    demands = _demands(WAITING, limit) if only is None else _demands(STILL_WAITING, list(only)[:limit])
     choices = matching.assign(demands, at=now, held_at=held_at)
     left = 0
     for start in range(0, len(demands), WRITTEN_AT_ONCE):
@@ -460,48 +483,46 @@ def _write_assignments(
 def release(order: Order) -> None:
     """An admin looked at it: the order goes on, if it is known where it lies. Raises Refused."""
     with transaction.atomic(durable=True):
-        locked = _in_review(order)
+        locked = lock_in_review(order.pk)
         if locked.address.location is None or not locked.address.region_ids:
             raise Refused("not_located", "address", "the address has no place yet")
         locked.status, locked.review_reason = Status.LOCATED, ""
         locked.save(update_fields=["status", "review_reason"])
 
 
-def place_by_hand(order: Order, *, lat: float, lon: float, now: datetime) -> None:
-    """A reviewer found where the address lies (degrees in WGS 84); the order stays in review. Raises Refused."""
-    [region_id] = regions.covering([(lat, lon)], at=now)
-    if region_id is None:
-        raise Refused("outside_regions", "address", "the place lies in no region")
-    with transaction.atomic(durable=True):
-        address = _in_review(order).address
-        address.location, address.region_id = Point(lon, lat, srid=4326), region_id
-        address.region_ids = list(regions.chain_ids({region_id})[region_id])
-        address.source, address.accuracy_m, address.located_at = "reviewer", geocoding.LEAST_ACCURACY_M, now
-        address.save(update_fields=ADDRESS_FIELDS)
-
-
-def _in_review(order: Order) -> Order:
-    locked = Order.objects.select_for_update(of=("self",)).select_related("address").get(pk=order.pk)
+def lock_in_review(order_id: int) -> Order:
+    """Return an order in review, locked until the transaction ends. Raises Refused: not_in_review."""
+    locked = Order.objects.select_for_update(of=("self",)).select_related("address", "merchant").get(pk=order_id)
     if locked.status != Status.REVIEW:
         raise Refused("not_in_review", "status", f"the order is {locked.status}, not in review")
     return locked
+
+
+def demand_of(order: Order, *, lat: float, lon: float, chain: Sequence[int]) -> assignment.Demand:
+    """What the order would ask for if its address lay there."""
+    return replace(_demands(OF_ORDER, order.pk)[0], lat=lat, lon=lon, chain=chain)
 
 
 def cancel(*, order: Order) -> Order:
     """Cancel an order none of whose parcels has left the shop. Again is the same. Raises NotCancellable."""
     with transaction.atomic(durable=True):
         order = Order.objects.select_for_update().get(pk=order.pk)
-        own = list(Parcel.objects.select_for_update().filter(order=order).order_by("id"))
-        for parcel in own:
-            if parcel.status == Parcel.Status.CANCELLED:
-                continue
-            try:
-                parcels.move(parcel, to=Parcel.Status.CANCELLED)
-            except parcels.WrongStatus as error:
-                raise NotCancellable(str(error)) from error
-        order.status, order.review_reason = Status.CANCELLED, ""
-        order.save(update_fields=["status", "review_reason"])
+        end(order)
     return order
+
+
+def end(order: Order) -> None:
+    """Cancel a locked order and its parcels. Raises NotCancellable."""
+    assert connection.in_atomic_block, "the order is locked"
+    for parcel in Parcel.objects.select_for_update().filter(order=order).order_by("id"):
+        if parcel.status == Parcel.Status.CANCELLED:
+            continue
+        try:
+            parcels.move(parcel, to=Parcel.Status.CANCELLED)
+        except parcels.WrongStatus as error:
+            raise NotCancellable(str(error)) from error
+    order.status, order.review_reason, order.review_detail = Status.CANCELLED, "", {}
+    order.save(update_fields=["status", "review_reason", "review_detail"])
 
 
 @dataclass(frozen=True)
@@ -561,13 +582,21 @@ def choose_point(parcel: Parcel, *, point_id: int, by: str, now: datetime) -> Or
             raise Refused("same_point", "service_point", "it comes to this point already")
         if Assignment.objects.filter(order=order).count() >= MOST_ASSIGNMENTS:
             raise Refused("too_many_changes", "service_point", "the point was changed too often")
-        demand = replace(_demands(OF_ORDER, order.pk)[0], wanted_point=point_id)
-        choice = assignment.assign([demand], at=now, held_at=held_at)[order.pk]
-        # Counted again under the point's lock, the same way as every assignment: it is never oversold.
-        if choice.point_id is None or _locked_room({point_id})[point_id] < demand.parcels:
-            raise Refused("point_unavailable", "service_point", "the point takes no parcels of this order now")
-        order.requested_point_id, order.assigned_at = point_id, now
         order.consent_at, order.consent_by = now, by
-        order.save(update_fields=["requested_point", "consent_at", "consent_by"])
-        _write_assignments([demand], {order.pk: choice}, now)
+        order.save(update_fields=["consent_at", "consent_by"])
+        send_to(order, point_id=point_id, now=now)
     return order
+
+
+def send_to(order: Order, *, point_id: int, now: datetime) -> None:
+    """Assign a locked and located order to the point that somebody named. Raises Refused: point_unavailable."""
+    assert connection.in_atomic_block, "the order is locked"
+    demand = replace(_demands(OF_ORDER, order.pk)[0], wanted_point=point_id)
+    choice = assignment.assign([demand], at=now, held_at=held_at)[order.pk]
+    # Counted again under the point's lock, the same way as every assignment: it is never oversold.
+    if choice.point_id is None or _locked_room({point_id})[point_id] < demand.parcels:
+        raise Refused("point_unavailable", "service_point", "the point takes no parcels of this order now")
+    order.status, order.review_reason, order.review_detail = Status.ASSIGNED, "", {}
+    order.requested_point_id, order.assigned_at = point_id, now
+    order.save(update_fields=["requested_point"])
+    _write_assignments([demand], {order.pk: choice}, now)

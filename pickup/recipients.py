@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 from dataclasses import asdict, dataclass
 from functools import cache
 
@@ -69,6 +70,48 @@ def hash_phone(phone: str) -> bytes:
 def mask_name(name: str) -> str:
     """王小明 → 王*, Anna Smith → A*."""
     return f"{name[:1]}*"
+
+
+# 1号楼, 3栋, 二单元, A座, 12层, 1502室, #1502; and in letters: Apt 4B, Unit 3, Room 1502, 12/F, Floor 12.
+_NUMBER = r"[0-9０-９A-Za-z一二三四五六七八九十百零〇甲乙丙丁]+"
+_UNIT = re.compile(
+    rf"{_NUMBER}(?=\s*(?:号楼|号房|号门|栋|幢|座|单元|楼|层|室|房|户|门(?!口)))"
+    r"|(?i:(?<![a-z])(?:apt|apartment|unit|room|rm|flat|floor|fl|suite|ste|building|bldg|block|tower)\b[.\s#]*)"
+    r"(?P<latin>[0-9A-Za-z-]+)"
+    r"|#\s*(?P<hash>[0-9A-Za-z-]+)|\b(?P<floor>\d+(?=/F\b))"
+)
+# 1号, 1-3号, 12号院, 1266弄8号; 88 Queen's Road, No. 5 Keyuan Road.
+_HOUSE = re.compile(
+    r"(?:[0-9０-９]+\s*弄\s*)?[0-9０-９]+(?:[-－之][0-9０-９]+)?\s*号(?!楼|房|门|线)|[0-9０-９]+\s*弄"
+    r"|(?i:\b\d+[a-z]?(?:-\d+)?,?\s+(?=(?:[a-z'.]+\s+){1,3}(?:road|rd|street|st|avenue|ave|lane|ln|lu|jie|dao)\b))"
+)
+_DIGITS = re.compile(r"[0-9０-９]+")
+_LONG_NUMBER = re.compile(r"(?:[0-9０-９][ -]?){7,}")
+_WHO = re.compile(r"[\u4e00-\u9fff]{1,4}(?=先生|女士|小姐|老师|收(?:$|[^\u4e00-\u9fff]))")
+
+
+def mask_unit(address: str) -> str:
+    """An address as reviewers and agents read it: the street, the house and the estate, not the door.
+
+    Building, unit, floor and room are hidden, and every number after the house number, phone numbers, and a name
+    before 先生, 女士 or 收. It keeps the length, so that spans of the text fit both: 科苑路1号阳光花园3栋1502室 →
+    科苑路1号阳光花园＊栋＊＊＊＊室. A pin for the nearest shop needs no more; the whole text is behind a logged door.
+    """
+    hidden = [match.span() for match in _LONG_NUMBER.finditer(address)] + [one.span() for one in _WHO.finditer(address)]
+    house = _HOUSE.search(address)
+    after = house.end() if house else None
+    for match in _UNIT.finditer(address):
+        if house is None or not (house.start() <= match.start() < house.end()):
+            group = match.lastgroup
+            hidden.append(match.span(group) if group else match.span())
+            after = match.start() if after is None else after
+    if after is not None:
+        numbers = (match.span() for match in _DIGITS.finditer(address, after))
+        hidden += [(start, end) for start, end in numbers if house is None or not house.start() <= start < house.end()]
+    shown = list(address)
+    for start, end in hidden:
+        shown[start:end] = ["＊" if one.isalnum() else one for one in address[start:end]]
+    return "".join(shown)
 
 
 def seal(contact: Contact) -> bytes:

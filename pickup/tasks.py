@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
+from network import memory
 from pickup import holding, notices, orders
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,12 @@ def expire_held_parcels() -> int:
 @sweep
 def remind_recipients() -> int:
     return holding.remind(now=now(), limit=ROWS_PER_SWEEP)
+
+
+@sweep
+def forget_places() -> int:
+    """What reviewers confirmed about texts that nobody sends any more."""
+    return memory.forget_unused(now=now())
 
 
 _bell = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bell")

@@ -11,6 +11,7 @@ from pickup.views import (
     people,
     recipient,
     regions,
+    review,
     shelf,
     shop,
     stock,
@@ -59,6 +60,9 @@ urlpatterns = [
     path("regions/", regions.region_map, name="regions"),
     path("regions/tiles/points/<int:zoom>/<int:x>/<int:y>.pbf", regions.point_tile, name="point-tile"),
     path("regions/tiles/review/<int:zoom>/<int:x>/<int:y>.pbf", regions.review_tile, name="review-tile"),
+    path("regions/review/", review.review_queue, name="review"),
+    path("regions/review/<int:order_id>/", review.review_order, name="review-order"),
+    path("regions/review/<int:order_id>/look/", review.review_look, name="review-look"),
     path("regions/<slug:code>/", regions.region_map, name="region"),
     # 128 bits in base64 are 22 characters; anything else is not a link of ours.
     re_path(r"^t/(?P<link>[A-Za-z0-9_-]{22})/?$", recipient.recipient_page, name="recipient"),

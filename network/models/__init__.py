@@ -1,6 +1,7 @@
 from network.models.addresses import Address
 from network.models.agents import Agent, Appointment
 from network.models.maps import Outline, PointCell
+from network.models.places import ConfirmedPlace
 from network.models.points import Device, Invitation, Membership, Pairing, Pause, ServicePoint, Size
 from network.models.regions import Boundary, BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
 from network.models.users import E164, SignInAttempt, SignInCode, User
@@ -13,6 +14,7 @@ __all__ = [
     "Boundary",
     "BoundaryOverlap",
     "BoundarySet",
+    "ConfirmedPlace",
     "Device",
     "Invitation",
     "Level",

@@ -15,7 +15,7 @@ from network.rows import Latitude, Longitude
 from pickup import forms, orders, tasks
 from pickup.api.errors import ErrorBody, Problem, body
 from pickup.api.keys import MerchantKeyAuth, merchant_of
-from pickup.models import Order
+from pickup.models import Order, ReviewDecision
 
 router = Router(auth=MerchantKeyAuth(), tags=["orders"])
 ERRORS = dict.fromkeys((400, 401, 404, 409, 413, 422, 503), ErrorBody)
@@ -43,10 +43,18 @@ class ParcelOut(Schema):
     collected_at: datetime | None
 
 
+class SentBackOut(Schema):
+    """Why a reviewer sent an order back: no_such_address, address_incomplete, no_service, no_consent or other."""
+
+    reason: str
+    note: str
+
+
 class OrderOut(Schema):
     reference: str
     status: str
     review_reason: str | None
+    sent_back: SentBackOut | None = None
     region_code: str | None
     service_point: PointOut | None
     placed_at: datetime
@@ -82,10 +90,13 @@ def shown(order: Order) -> dict[str, Any]:
     own = list(order.parcels.select_related("service_point").order_by("id"))
     point = next((parcel.service_point for parcel in own if parcel.service_point), None)
     region = order.address.region
+    sent_back = ReviewDecision.objects.filter(order=order, kind="sent_back") if order.status == "cancelled" else None
+    told = sent_back.values_list("why", "note").first() if sent_back is not None else None
     return {
         "reference": order.reference,
         "status": order.status,
         "review_reason": order.review_reason or None,
+        "sent_back": {"reason": told[0], "note": told[1]} if told else None,
         "region_code": region.code if region else None,
         "service_point": point_shown(point) if point else None,
         "placed_at": order.placed_at,

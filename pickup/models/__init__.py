@@ -18,6 +18,7 @@ from pickup.models.parcels import (
     Verdict,
     WrongCodeDay,
 )
+from pickup.models.reviews import ReviewDecision, ReviewDesk
 from pickup.models.settlements import Settlement, Statement, StatementLine
 from pickup.models.tariffs import Tariff
 
@@ -40,6 +41,8 @@ __all__ = [
     "PickupCode",
     "Posting",
     "Recipient",
+    "ReviewDecision",
+    "ReviewDesk",
     "Scan",
     "Settlement",
     "Statement",

@@ -23,6 +23,7 @@ from network.models import (
     Appointment,
     Boundary,
     BoundaryOverlap,
+    ConfirmedPlace,
     Device,
     Level,
     Membership,
@@ -34,19 +35,21 @@ from network.models import (
     User,
 )
 from pickup import codes, delegation, disputes, releases, scanning, settlements
-from pickup.admin import REASONS
 from pickup.models import (
     Assignment,
     MerchantKey,
     MessageDay,
     Order,
     Parcel,
+    ReviewDecision,
+    ReviewDesk,
     Scan,
     StockCount,
     StockCountLine,
     Tariff,
     WrongCodeDay,
 )
+from pickup.review import REASONS
 from pickup.why import LOST_BY
 from tests import factories
 from tests.factories import chain_ids, code_of, make_parcel, make_point, make_ready_parcel, pick_up, scan, token_of
@@ -57,6 +60,7 @@ HISTORY = [
     *("scan", "posting", "settlement", "statement", "statementline", "arrival", "assignment", "handover", "notice"),
     *("parcel", "pickupcode", "recipient", "account", "wrongcodeday", "order"),
     *("delegation", "dispute", "manualrelease", "stockcount", "stockcountline", "messageday"),
+    *("reviewdecision", "reviewdesk"),
 ]
 
 
@@ -77,6 +81,17 @@ def staff_with(*permissions: str, **fields: Any) -> User:
 
 def page_of(model: type[Any], name: str, *arguments: Any) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=arguments)
+
+
+def confirmed_place() -> ConfirmedPlace:
+    return ConfirmedPlace.objects.create(
+        key=b"0" * 32,
+        location=Point(113.94, 22.54, srid=4326),
+        accuracy_m=10,
+        confirmed_by=factories.make_user(is_staff=True),
+        confirmed_at=now(),
+        kept_until=now() + timedelta(days=1),
+    )
 
 
 @pytest.fixture
@@ -107,6 +122,9 @@ def whole_network() -> Parcel:
         region_ids=chain_ids(chain),
         assigned_at=now(),
     )
+    confirmed_place()
+    ReviewDecision.objects.create(order=waiting.order, doubt="x", kind="released", decided_by=owner, decided_at=now())
+    ReviewDesk.objects.create(order=waiting.order, looked_by=owner, looked_at=now())
     WrongCodeDay.objects.get_or_create(service_point=point, day=now().date())
     delegation.make(waiting, number=1, until=now() + timedelta(seconds=5), now=now())
     contested = make_ready_parcel(scanner, point)
@@ -244,38 +262,21 @@ def test_who_may_only_look_cannot_let_orders_go_on(client: Client, chain: dict[L
     client.force_login(staff_with("pickup.view_order"))
     order = review_order()
     go_on(client, order)
-    client.post(reverse("admin:pickup_order_place", args=[order.pk]), {"lat": "22.54", "lon": "113.94"})
     order.refresh_from_db()
     assert (order.status, order.address.region_id) == ("review", None)
 
 
-def test_a_reviewer_sets_the_place_of_an_address(admin_client: Client, chain: dict[Level, Any]) -> None:
+def test_an_order_in_review_links_to_its_page_there(admin_client: Client) -> None:
     order = review_order()
-    response = admin_client.post(
-        reverse("admin:pickup_order_place", args=[order.pk]), {"lat": "22.54", "lon": "113.94"}
-    )
-    assert response.status_code == 302
-    address = Address.objects.get(pk=order.address_id)
-    assert (address.region_ids, address.source) == (chain_ids(chain), "reviewer")
-    assert "Go on: 1" in go_on(admin_client, order)
+    shown = admin_client.get(page_of(Order, "change", order.pk)).content.decode()
+    assert reverse("review-order", args=[order.pk]) in shown
 
 
-@pytest.mark.parametrize(
-    ("lat", "lon", "words"),
-    [
-        ("10", "10", "lies in no region"),
-        ("91", "0", "less than or equal"),
-        ("", "", "required"),
-        ("x", "nan", "number"),
-    ],
-)
-def test_a_place_that_cannot_be_is_refused_in_words(
-    admin_client: Client, chain: dict[Level, Any], lat: str, lon: str, words: str
-) -> None:
-    order = review_order()
-    response = admin_client.post(reverse("admin:pickup_order_place", args=[order.pk]), {"lat": lat, "lon": lon})
-    assert response.status_code == 200
-    assert words in response.content.decode()
+def test_a_confirmed_place_is_forgotten_by_deleting_it(admin_client: Client, chain: dict[Level, Any]) -> None:
+    place = confirmed_place()
+    path = page_of(ConfirmedPlace, "delete", place.pk)
+    assert admin_client.post(path, {"post": "yes"}).status_code == 302
+    assert not ConfirmedPlace.objects.exists()
 
 
 def tariff_form(tariff: Tariff, **changes: Any) -> dict[str, Any]:
