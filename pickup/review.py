@@ -334,27 +334,39 @@ def confirm(
     """The address lies there (degrees in WGS 84): the order goes on at once, to that point if one is named.
 
     With `keep` the place is remembered for the same text, and the other orders in review with it go on as well. What
-    still lacks its recipient's consent stays in review for that. Raises Refused: not_in_review, decided_meanwhile,
-    outside_regions.
+    still lacks its recipient's consent stays in review for that. The very middle of a region is no more exact than the
+    region is wide. Raises Refused: not_in_review, decided_meanwhile, outside_regions, too_coarse.
     """
     reading, _text, _city = _read(Order.objects.select_related("address", "recipient").get(pk=order_id))
     [region_id] = regions.covering([(lat, lon)], at=now)
     if region_id is None:
         raise Refused("outside_regions", "address", "the place lies in no region")
     chain = regions.chain_ids({region_id})[region_id]
+    accuracy_m = _accuracy_m(lat, lon, chain, now)
+    keep = keep and accuracy_m == geocoding.LEAST_ACCURACY_M
     with transaction.atomic(durable=True):
         order = _locked(order_id, doubt)
         others = _remember(order, reading, lat, lon, by, now) if keep and reading and reading.exact else []
         _write(order, Kind.PLACED, by, now, region_id=region_id, service_point_id=point_id)
         address = order.address
         address.location, address.region_id, address.region_ids = Point(lon, lat, srid=4326), region_id, chain
-        address.source, address.accuracy_m, address.located_at = "reviewer", geocoding.LEAST_ACCURACY_M, now
+        address.source, address.accuracy_m, address.located_at = "reviewer", accuracy_m, now
         address.save(update_fields=["location", "region", "region_ids", "source", "accuracy_m", "located_at"])
         if point_id is not None:
             order.requested_point_id = point_id
         lacks = orders.lacks_consent(order)
         _move(order, Status.REVIEW if lacks else Status.LOCATED, "consent_missing" if lacks else "")
     return _followed(order_id, others, now)
+
+
+def _accuracy_m(lat: float, lon: float, chain: Sequence[int], now: datetime) -> float:
+    """A pin in the very middle of a region is the region's own, and says no more than its name does."""
+    middles = regions.inside(chain, at=now).values()
+    radii = [one.radius_m for one in middles if abs(one.lat - lat) < 1e-5 and abs(one.lon - lon) < 1e-5]
+    accuracy_m = min(radii, default=geocoding.LEAST_ACCURACY_M)
+    if accuracy_m > settings.MAX_ACCURACY_M:
+        raise Refused("too_coarse", "address", "the middle of a region is not where the address lies")
+    return accuracy_m
 
 
 def _remember(order: Order, reading: Reading, lat: float, lon: float, by: User, now: datetime) -> list[int]:

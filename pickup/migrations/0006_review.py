@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                     "order",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.PROTECT,
-                        related_name="decisions",
+                        related_name="+",
                         to="pickup.order",
                         verbose_name="order",
                     ),

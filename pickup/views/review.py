@@ -203,16 +203,20 @@ def _item_page(
 
 
 def _pin_of(order: Order) -> dict[str, float]:
-    """Where the pin stands first; at 0/0 it would only be in the way."""
+    """Where the pin stands first. The middle of a region that the words name would only be confirmed by mistake."""
     place = order.address.location
-    return {} if place is None else {"lat": round(place.y, 6), "lon": round(place.x, 6)}
+    return (
+        {}
+        if place is None or order.address.source == "gazetteer"
+        else {"lat": round(place.y, 6), "lon": round(place.x, 6)}
+    )
 
 
 def _config(item: review.Item, at: Any) -> dict[str, Any]:
     """What the script needs to know; it has no words of its own."""
     return {
         "look": reverse("review-look", args=[item.order.pk]),
-        "candidates": [{"lat": one.lat, "lon": one.lon} for one in item.candidates],
+        "candidates": [{"lat": one.lat, "lon": one.lon, "inside": bool(one.chain)} for one in item.candidates],
         "outlines": atlas.outlines(item.region_ids, at=at),
         "box": atlas.box_of(None, at=at),
         "tiles": tile_template("region-tile"),

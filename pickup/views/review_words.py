@@ -38,6 +38,7 @@ EXPLAINED: dict[str, Any] = {
 
 REFUSED: dict[str, Any] = {
     "outside_regions": gettext_lazy("This place lies in no region."),
+    "too_coarse": gettext_lazy("This is only the middle of a large region. Move the pin to where the address lies."),
     "not_located": gettext_lazy("Say first where the address lies."),
     "consent_missing": gettext_lazy("The recipient has not agreed yet."),
     "point_unavailable": gettext_lazy(

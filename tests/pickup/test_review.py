@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils.timezone import now
 
-from network.models import ConfirmedPlace, Level, Region, ServicePoint, User
+from network.models import Address, ConfirmedPlace, Level, Region, ServicePoint, User
 from pickup import orders, recipients, review
 from pickup.models import Merchant, Order, ReviewDecision, ReviewDesk
 from pickup.orders import Refused
@@ -139,6 +139,16 @@ def test_a_place_in_no_region_is_refused_and_leaves_no_trace(point: ServicePoint
         confirm(order, by, **ABROAD)
     order.refresh_from_db()
     assert (order.status, ReviewDecision.objects.count(), ConfirmedPlace.objects.count()) == ("review", 0, 0)
+
+
+def test_the_middle_of_a_region_is_as_exact_as_the_region_is_wide(point: ServicePoint, by: User, settings: Any) -> None:
+    outcome = confirm(doubtful(), by, lat=22.54, lon=113.94)  # of the custom region
+    assert Address.objects.get(pk=outcome.order.address_id).accuracy_m == 3000
+    assert not ConfirmedPlace.objects.exists()
+    settings.MAX_ACCURACY_M = 2000
+    with pytest.raises(Refused) as refused:
+        confirm(doubtful(), by, lat=22.54, lon=113.94)
+    assert refused.value.code == "too_coarse"
 
 
 def test_a_confirmed_place_without_a_point_near_stays_with_the_new_reason(chain: Chain, by: User) -> None:

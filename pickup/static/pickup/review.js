@@ -13,7 +13,7 @@ const write = (text, values) => text.replace(/%\((\w+)\)s/g, (_, name) => values
 const FONT = getComputedStyle(document.body).fontFamily;
 const STEP_PX = 8, FAR_PX = 60;
 
-let map = null, pin = null, asking = null, waiting = 0;
+let map = null, pin = null, asking = null, waiting = 0, first = true;
 
 // ---------------------------------------------------------------- the pin, whoever moves it
 
@@ -116,6 +116,14 @@ function show(points) {
     return item;
   }));
   const at = place(), chosen = points.find((one) => one.chosen);
+  if (first && at && map) {
+    const goal = chosen ?? points[0];
+    // Where it would go belongs into the picture, if it is not at the other end of the country.
+    if (goal && !map.getBounds().contains([goal.lon, goal.lat]) && Math.abs(goal.lon - at[0]) + Math.abs(goal.lat - at[1]) < 1) {
+      map.fitBounds(map.getBounds().extend([goal.lon, goal.lat]), { padding: 48, animate: false });
+    }
+    first = false;
+  }
   const feature = (geometry, properties = {}) => ({ type: "Feature", geometry, properties });
   map?.getSource("points")?.setData({ type: "FeatureCollection", features: [
     ...points.map((one) => feature({ type: "Point", coordinates: [one.lon, one.lat] }, { name: one.name, chosen: one.chosen })),
@@ -209,6 +217,9 @@ function bounds() {
   // 0/0 is a doubt and no place to look at.
   for (const one of config.candidates) if (Math.abs(one.lat) > 0.01 || Math.abs(one.lon) > 0.01) around.extend([one.lon, one.lat]);
   if (at && (Math.abs(at[0]) > 0.01 || Math.abs(at[1]) > 0.01)) around.extend(at);
+  const corners = (part) => typeof part[0] === "number" ? around.extend(part) : part.forEach(corners);
+  if (!at && config.candidates.length < 2) for (const one of config.outlines.features) corners(one.geometry.coordinates);
+  if (config.box && !config.candidates.some((one) => one.inside)) around.extend(config.box.slice(0, 2)).extend(config.box.slice(2));
   if (!around.isEmpty()) return around;
   const [west, south, east, north] = config.box ?? [-180, -60, 180, 75];
   return new maplibre.LngLatBounds([west, south], [east, north]);
@@ -217,7 +228,7 @@ function bounds() {
 function start() {
   box.replaceChildren(); // what stands there is for those without scripts
   map = new maplibre.Map({
-    container: box, style: style(), bounds: bounds(), fitBoundsOptions: { padding: 64, maxZoom: 14 }, maxZoom: 18,
+    container: box, style: style(), bounds: bounds(), fitBoundsOptions: { padding: 64, maxZoom: 13 }, maxZoom: 18,
     dragRotate: false, pitchWithRotate: false, touchPitch: false, localIdeographFontFamily: FONT, fadeDuration: calm ? 0 : 200,
     attributionControl: config.credit ? {} : false,
     locale: { "NavigationControl.ZoomIn": words.zoomIn, "NavigationControl.ZoomOut": words.zoomOut, "Map.Title": words.map,
