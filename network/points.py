@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -17,7 +17,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Q
 
 from network import opening, regions
-from network.models import Pause, ServicePoint, User
+from network.models import Closing, Pause, ServicePoint, User
 
 TECHNICAL_FOR = timedelta(hours=4)
 LONGEST_PAUSE = timedelta(days=366)
@@ -156,7 +156,7 @@ def pause(
             if standing is not None:
                 raise PauseOverlaps(standing)
             made = Pause.objects.create(service_point=point, reason=reason, period=period)
-            _note(point, f"paused: {reason}, {_in_log(begins)} to {_in_log(ends)}", by)
+            note(point, f"paused: {reason}, {_in_log(begins)} to {_in_log(ends)}", by)
     except IntegrityError as error:
         # The administration writes pauses without this lock; the exclusion constraint decided between the two.
         standing = _overlapping(point_id, period)
@@ -183,13 +183,13 @@ def resume(*, point_id: int, pause_id: int, now: datetime, by: User | None = Non
             return
         if begins is not None and begins > now:
             row.delete()
-            _note(point, f"pause taken back: {row.reason}, from {_in_log(begins)}", by)
+            note(point, f"pause taken back: {row.reason}, from {_in_log(begins)}", by)
             return
         # A pause is never empty: one that is resumed in the instant of its beginning lasted a microsecond.
         end = now if begins is None or begins < now else begins + timedelta(microseconds=1)
         row.period = DateTimeTZRange(begins, end)
         row.save(update_fields=["period"])
-        _note(point, f"resumed: {row.reason}", by)
+        note(point, f"resumed: {row.reason}", by)
 
 
 def pauses(point: ServicePoint, *, now: datetime) -> list[Pause]:
@@ -224,6 +224,15 @@ def midnight(at: datetime) -> datetime:
     return datetime.combine(at.astimezone(zone).date(), time(), zone)
 
 
+CLOSES = (Closing.State.PLANNED, Closing.State.BEGUN)  # what is certain; a closing that is asked for is not
+
+
+def end_of(day: date) -> datetime:
+    """The end of a day in the network's time zone."""
+    zone = ZoneInfo(settings.TIME_ZONE)
+    return datetime.combine(day + timedelta(days=1), time(), zone)
+
+
 def check_hours(hours: str) -> None:
     """Raise HoursRefused for what no shop may have as its opening hours."""
     try:
@@ -241,10 +250,10 @@ def set_hours(*, point_id: int, hours: str, by: User) -> None:
         if before == hours:
             return
         point.save(update_fields=["opening_hours"])
-        _note(point, f"opening hours: {before or '-'} → {hours or '-'}", by)
+        note(point, f"opening hours: {before or '-'} → {hours or '-'}", by)
 
 
-def _note(point: ServicePoint, words: str, by: User | None) -> None:
+def note(point: ServicePoint, words: str, by: User | None) -> None:
     """Keep who did it, in the history that the administration shows; the rows themselves know no person."""
     if by is None:
         return

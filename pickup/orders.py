@@ -334,7 +334,7 @@ def assign_waiting(*, now: datetime, limit: int) -> int:
             .select_related("address")
             .order_by("id")[:limit]
         )
-        choices = assignment.assign(_demands(orders), at=now, held_at=held_at)
+        choices = assignment.assign(demands_of(orders), at=now, held_at=held_at)
         room = _locked_room({choice.point_id for choice in choices.values() if choice.point_id is not None})
         won: list[Order] = []
         lost: list[Order] = []
@@ -360,12 +360,18 @@ def assign_waiting(*, now: datetime, limit: int) -> int:
 
 
 def _announce(won: Sequence[Order]) -> None:
-    """Tell recipients where their parcels will come, for merchants that want it: they may choose another point."""
+    """Tell recipients where their parcels will come, for merchants that want it: they may choose another point.
+
+    Who was told before, and whose parcel comes to another point now, is told again.
+    """
     coming = Parcel.objects.filter(order__in=won, order__merchant__announces=True, status=Parcel.Status.EXPECTED)
     told = list(coming.order_by("id"))
-    for parcel in told:
+    again = set(notices.told_already(told))
+    first = [parcel for parcel in told if parcel.pk not in again]
+    for parcel in first:
         parcels.issue_code(parcel)
-    notices.queue(told, kind=Notice.Kind.EXPECTED)
+    notices.queue(first, kind=Notice.Kind.EXPECTED)
+    notices.queue_again([parcel for parcel in told if parcel.pk in again], kind=Notice.Kind.EXPECTED)
 
 
 def _pieces(orders: Sequence[Order]) -> dict[int, tuple[int, int]]:
@@ -378,7 +384,8 @@ def _pieces(orders: Sequence[Order]) -> dict[int, tuple[int, int]]:
     return pieces
 
 
-def _demands(orders: Sequence[Order]) -> list[assignment.Demand]:
+def demands_of(orders: Sequence[Order]) -> list[assignment.Demand]:
+    """What located orders ask of a point: for those of their parcels that have not arrived."""
     pieces = _pieces(orders)
     demands = []
     for order in orders:
@@ -468,6 +475,35 @@ def _in_review(order: Order) -> Order:
     return locked
 
 
+def expected_at(point_id: int) -> list[Order]:
+    """The orders that have parcels on their way to a point, with their addresses; the first assigned first."""
+    coming = Parcel.objects.filter(service_point_id=point_id, status=Parcel.Status.EXPECTED)
+    rows = Order.objects.filter(pk__in=coming.values("order"), status=Status.ASSIGNED).select_related("address")
+    return list(rows.order_by("assigned_at", "id"))
+
+
+def send_elsewhere(*, point_id: int, order_ids: Iterable[int] | None = None) -> int:
+    """Let orders on their way to a point be assigned anew: all of them, or those given. Returns how many.
+
+    The caller has locked the point and made it refuse them, so that the sweep, which counts under the same lock,
+    cannot choose it again. What arrived is not touched. A wish to be served at this point ends with it.
+    """
+    assert connection.in_atomic_block, "send_elsewhere() is a building block: the use case opens the transaction"
+    coming = Parcel.objects.filter(service_point_id=point_id, status=Parcel.Status.EXPECTED)
+    wanted = list(coming.values_list("order_id", flat=True) if order_ids is None else order_ids)
+    # Orders before parcels, each in the order of their ids, as everybody locks them.
+    orders = list(Order.objects.select_for_update().filter(pk__in=wanted, status=Status.ASSIGNED).order_by("id"))
+    mine = coming.select_for_update().filter(order__in=orders).order_by("id")
+    moved = set(mine.values_list("order_id", flat=True))
+    ids = [order.pk for order in orders if order.pk in moved]
+    Parcel.objects.filter(service_point_id=point_id, status=Parcel.Status.EXPECTED, order__in=ids).update(
+        service_point=None
+    )
+    Order.objects.filter(pk__in=ids).update(status=Status.LOCATED, assigned_at=None)
+    Order.objects.filter(pk__in=ids, requested_point_id=point_id).update(requested_point=None)
+    return len(ids)
+
+
 def cancel(*, order: Order) -> Order:
     """Cancel an order none of whose parcels has left the shop. Again is the same. Raises NotCancellable."""
     with transaction.atomic(durable=True):
@@ -521,7 +557,7 @@ def other_points(parcel: Parcel, *, limit: int, now: datetime) -> list[Offer]:
     order = Order.objects.select_related("address").get(pk=parcel.order_id)
     if parcel.status != Parcel.Status.EXPECTED or order.address.location is None:
         return []
-    demand = replace(_demands([order])[0], wanted_point=None)
+    demand = replace(demands_of([order])[0], wanted_point=None)
     offers = _offers(demand, limit=limit + 1, now=now)
     return [offer for offer in offers if offer.point.pk != parcel.service_point_id][:limit]
 
@@ -542,7 +578,7 @@ def choose_point(parcel: Parcel, *, point_id: int, by: str, now: datetime) -> Or
             raise Refused("same_point", "service_point", "it comes to this point already")
         if Assignment.objects.filter(order=order).count() >= MOST_ASSIGNMENTS:
             raise Refused("too_many_changes", "service_point", "the point was changed too often")
-        demand = replace(_demands([order])[0], wanted_point=point_id)
+        demand = replace(demands_of([order])[0], wanted_point=point_id)
         choice = assignment.assign([demand], at=now, held_at=held_at)[order.pk]
         # Counted again under the point's lock, the same way as every assignment: it is never oversold.
         if choice.point_id is None or _locked_room({point_id})[point_id] < demand.parcels:

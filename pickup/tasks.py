@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
-from pickup import holding, notices, orders
+from pickup import closings, holding, notices, orders
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,13 @@ def expire_held_parcels() -> int:
 @sweep
 def remind_recipients() -> int:
     return holding.remind(now=now(), limit=ROWS_PER_SWEEP)
+
+
+@sweep
+def close_points() -> int:
+    """Begin the closings whose day has come, and end those whose shelves are empty."""
+    begun = closings.begin_due(now=now(), limit=ROWS_PER_SWEEP)
+    return begun + closings.finish_emptied(now=now(), limit=ROWS_PER_SWEEP)
 
 
 _bell = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bell")

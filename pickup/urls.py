@@ -9,6 +9,7 @@ from pickup.views import (
     hours,
     labels,
     people,
+    points,
     recipient,
     regions,
     shelf,
@@ -59,6 +60,14 @@ urlpatterns = [
     path("regions/", regions.region_map, name="regions"),
     path("regions/tiles/points/<int:zoom>/<int:x>/<int:y>.pbf", regions.point_tile, name="point-tile"),
     path("regions/tiles/review/<int:zoom>/<int:x>/<int:y>.pbf", regions.review_tile, name="review-tile"),
+    path("regions/points/", points.point_list, name="point-list"),
+    path("regions/points/<int:point_id>/", points.point_page, name="point-page"),
+    path("regions/points/applications/<int:application_id>/", points.application_page, name="application-review"),
+    path(
+        "regions/points/applications/<int:application_id>/photo/",
+        points.application_photo,
+        name="application-review-photo",
+    ),
     path("regions/<slug:code>/", regions.region_map, name="region"),
     # 128 bits in base64 are 22 characters; anything else is not a link of ours.
     re_path(r"^t/(?P<link>[A-Za-z0-9_-]{22})/?$", recipient.recipient_page, name="recipient"),

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from datetime import date, datetime, time
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
+from csp.constants import SELF
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified, JsonResponse
@@ -20,7 +22,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.timezone import get_current_timezone, now
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods
 
 from network import access, atlas, tiles
 from network.models import Level, Region, User
@@ -34,15 +36,17 @@ P = ParamSpec("P")
 Page = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
-def for_staff(*also: str, data: bool = False) -> Callable[[Page[P]], Callable[..., HttpResponseBase]]:
+def for_staff(
+    *also: str, data: bool = False, posts: bool = False
+) -> Callable[[Page[P]], Callable[..., HttpResponseBase]]:
     """A page about regions: for staff who may view regions, and what else is named by its permission.
 
     For everybody else who is signed in it does not exist. `data`: answered to a script, so that a stranger gets 401
-    and not the sign-in page.
+    and not the sign-in page. `posts`: the page has forms of its own; else it only reads.
     """
 
     def door(page: Page[P]) -> Callable[..., HttpResponseBase]:
-        @require_safe
+        @require_http_methods(["GET", "HEAD", "POST"] if posts else ["GET", "HEAD"])
         @wraps(page)
         def entered(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not request.user.is_authenticated:
@@ -95,6 +99,19 @@ def drawn(request: HttpRequest, draw: Callable[[tiles.Tile], bytes], *, zoom: in
     response["ETag"] = tag
     response["Cache-Control"] = f"private, max-age={TILE_AGE_S}"
     return response
+
+
+def allow_tiles(response: HttpResponse) -> None:
+    """Widen the page's CSP by the host of the tiles that somebody set, and by nothing where nobody did."""
+    if settings.MAP_TILES:
+        parts = urlsplit(settings.MAP_TILES)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        response._csp_update = {"connect-src": [SELF, origin], "img-src": [origin]}  # type: ignore[attr-defined]
+
+
+def tile_template(name: str) -> str:
+    """The address of tiles as a map wants it."""
+    return reverse(name, args=[0, 0, 0]).replace("0/0/0.pbf", "{z}/{x}/{y}.pbf")
 
 
 @for_staff(data=True)

@@ -206,6 +206,7 @@ CELERY_BEAT_SCHEDULE = {
         "send_notices": 10,
         "expire_held_parcels": 60,
         "remind_recipients": 300,
+        "close_points": 60,
     }.items()
 }
 

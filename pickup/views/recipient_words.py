@@ -65,6 +65,7 @@ ENDS = {
 NOT_EXTENDED = {
     holding.Refusal.NOT_READY: gettext_lazy("Only a parcel that is ready can be kept longer."),
     holding.Refusal.OVER: gettext_lazy("The storage time is over already, so it cannot be made longer. Come soon."),
+    holding.Refusal.CLOSING: gettext_lazy("The shop closes, so it cannot be kept there any longer. Come soon."),
     holding.Refusal.ALREADY: gettext_lazy("It was made longer already, and that works once."),
 }
 NOT_DELEGATED = {
@@ -117,6 +118,8 @@ def pause_of(point: ServicePoint, *, now: datetime) -> str:
     """A warning if the shop is not as usual; a shop that is merely full still hands over."""
     if point.status in (ServicePoint.Status.SUSPENDED, ServicePoint.Status.CLOSED):
         return _("The shop does not work at the moment. Call before you come.")
+    if point.status == ServicePoint.Status.CLOSING:
+        return str(PAUSED[Pause.Reason.CLOSING])
     pause = point.pauses.filter(period__contains=now).first()
     if pause is None or pause.reason not in PAUSED:
         return ""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from csp.constants import SELF
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -20,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from network import atlas, tiles
 from network.models import Level, Region, User
 from network.tiles import Show
-from network.views.regions import asked_day, asked_level, drawn, end_of, for_staff
+from network.views.regions import allow_tiles, asked_day, asked_level, drawn, end_of, for_staff, tile_template
 from network.views.sign_in import homes_of
 from pickup import territory
 
@@ -84,7 +83,7 @@ def region_map(request: HttpRequest, code: str = "") -> HttpResponse:
         "config": _config(may, at=at),
     }
     response = render(request, "pickup/regions.html", context)
-    _allow_tiles(response)
+    allow_tiles(response)
     return response
 
 
@@ -163,14 +162,14 @@ def _config(may: dict[str, bool], *, at: datetime) -> dict[str, Any]:
     return {
         "box": atlas.box_of(None, at=at),
         "tiles": {
-            "regions": _template("region-tile"),
-            "points": _template("point-tile") if may["points"] else "",
-            "review": _template("review-tile") if may["review"] else "",
+            "regions": tile_template("region-tile"),
+            "points": tile_template("point-tile") if may["points"] else "",
+            "review": tile_template("review-tile") if may["review"] else "",
         },
         "map": reverse("regions"),
         "search": reverse("region-search"),
         "list": reverse("region-list"),
-        "point": reverse("admin:network_servicepoint_change", args=[0]) if may["points"] else "",
+        "point": reverse("point-page", args=[0]) if may["points"] else "",
         "order": reverse("admin:pickup_order_change", args=[0]) if may["review"] else "",
         "orders": reverse("admin:pickup_order_changelist") + "?status__exact=review",
         "external": settings.MAP_TILES,
@@ -200,15 +199,3 @@ def _config(may: dict[str, bool], *, at: datetime) -> dict[str, Any]:
         "levels": {int(level): str(level.label) for level in Level},
         "shownFrom": {int(level): tiles.SHOWN_FROM[level] for level in atlas.levels()},
     }
-
-
-def _template(name: str) -> str:
-    return reverse(name, args=[0, 0, 0]).replace("0/0/0.pbf", "{z}/{x}/{y}.pbf")
-
-
-def _allow_tiles(response: HttpResponse) -> None:
-    """Widen the page's CSP by the host of the tiles that somebody set, and by nothing where nobody did."""
-    if settings.MAP_TILES:
-        parts = urlsplit(settings.MAP_TILES)
-        origin = f"{parts.scheme}://{parts.netloc}"
-        response._csp_update = {"connect-src": [SELF, origin], "img-src": [origin]}  # type: ignore[attr-defined]

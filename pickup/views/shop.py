@@ -12,14 +12,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.timezone import localdate, localtime, now
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from network import opening, points
 from network.models import Pause, ServicePoint
+from network.views.hours_form import WEEKDAYS, day_from
 from pickup import stock
 from pickup.views.doors import Worker, at_counter, shown
-from pickup.views.earnings import day_from
 
 Reason = Pause.Reason
 ONE_TAP = (Reason.FULL, Reason.TECHNICAL)
@@ -29,18 +29,10 @@ REASONS: dict[str, tuple[Any, Any]] = {
     Reason.TECHNICAL: (gettext_lazy("Technical fault"), gettext_lazy("no power, no network, no scanner")),
     Reason.VACATION: (gettext_lazy("Vacation"), gettext_lazy("the shop is shut for some days")),
     Reason.CLOSING: (gettext_lazy("Closing"), gettext_lazy("rebuilding, moving or giving up")),
+    Reason.OPENING: (gettext_lazy("Not open yet"), gettext_lazy("until the first day, which the network agreed to")),
 }
 DAYS_SHOWN = 14
 PAST_PAUSES = 5
-WEEKDAYS: tuple[Any, ...] = (
-    pgettext_lazy("opening hours", "Mo"),
-    pgettext_lazy("opening hours", "Tu"),
-    pgettext_lazy("opening hours", "We"),
-    pgettext_lazy("opening hours", "Th"),
-    pgettext_lazy("opening hours", "Fr"),
-    pgettext_lazy("opening hours", "Sa"),
-    pgettext_lazy("opening hours", "Su"),
-)
 
 
 @at_counter(person=True)
@@ -64,9 +56,9 @@ def shop(request: HttpRequest, worker: Worker) -> HttpResponse:
     held = numbers.here + numbers.expected
     context = {
         "problem": next((words for reason, words in error.items() if reason in ONE_TAP), ""),
-        "current": _shown_pause(current) if current else None,
-        "planned": [_shown_pause(row) for row in planned],
-        "past": [_shown_pause(row) for row in points.past_pauses(worker.point, now=at, limit=PAST_PAUSES)],
+        "current": shown_pause(current) if current else None,
+        "planned": [shown_pause(row) for row in planned],
+        "past": [shown_pause(row) for row in points.past_pauses(worker.point, now=at, limit=PAST_PAUSES)],
         "taps": [_tap(worker.point, reason, at, planned) for reason in ONE_TAP],
         "with_days": [
             {
@@ -99,7 +91,7 @@ def _tap(point: ServicePoint, reason: Pause.Reason, at: datetime, planned: list[
     return {"reason": reason, "name": REASONS[reason][0], "hint": REASONS[reason][1], "until": end}
 
 
-def _shown_pause(row: Pause) -> dict[str, Any]:
+def shown_pause(row: Pause) -> dict[str, Any]:
     """A pause in words. Where it begins or ends with a day, the page tells the day and not midnight."""
     begins, ends = row.period.lower, row.period.upper
     whole = ends is not None and localtime(ends).time() == time()
@@ -143,9 +135,9 @@ def _pause(request: HttpRequest, worker: Worker, at: datetime) -> dict[str, str]
 
 
 def _overlap_words(standing: Pause) -> str:
-    shown_pause = _shown_pause(standing)
+    shown_as = shown_pause(standing)
     return _("There is a pause already: %(name)s, from %(begins)s to %(ends)s. End that one first.") % {
-        "name": shown_pause["name"],
+        "name": shown_as["name"],
         "begins": f"{localtime(standing.period.lower):%m-%d %H:%M}" if standing.period.lower else "…",
         "ends": f"{localtime(standing.period.upper):%m-%d %H:%M}" if standing.period.upper else "…",
     }
