@@ -137,15 +137,16 @@ def plan(*, point: ServicePoint, plan: Plan, by: User, now: datetime) -> Closing
         raise Refused("busy") from error
 
 
-def drop(*, point: ServicePoint, by: User, now: datetime) -> None:
+def drop(*, point: ServicePoint, by: User, now: datetime, asked_only: bool = False) -> None:
     """Take a closing back that has not ended: one that is under way lets new parcels come again. Raises Refused.
 
-    What was sent elsewhere stays there, and a storage time that was shortened stays short.
+    What was sent elsewhere stays there, and a storage time that was shortened stays short. `asked_only`: an owner
+    takes back the own request, and nothing that the network has planned meanwhile.
     """
     with transaction.atomic(durable=True):
         locked = _locked(point)
         row = Closing.objects.select_for_update().filter(service_point=locked, state__in=OPEN).first()
-        if row is None:
+        if row is None or (asked_only and row.state != State.ASKED):
             raise Refused("not_open")
         if row.state == State.BEGUN:
             locked.status = Status.ACTIVE

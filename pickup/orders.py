@@ -545,7 +545,7 @@ def _offers(demand: assignment.Demand, *, limit: int, now: datetime) -> list[Off
         for candidate in ordered
         if not assignment.lost_by(demand, candidate, free=free, within=within)
     }
-    points = ServicePoint.objects.in_bulk(list(near)[:limit])
+    points = ServicePoint.objects.select_related("visitor_notice").in_bulk(list(near)[:limit])
     return [Offer(points[point_id], metres, free[point_id]) for point_id, metres in near.items() if point_id in points]
 
 

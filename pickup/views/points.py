@@ -29,7 +29,7 @@ from network.views.sign_in import homes_of
 from pickup import closings, point_edits, tasks
 from pickup.point_edits import Loser, Values
 from pickup.views.recipient_words import readable_hours
-from pickup.views.shop import REASONS, shown_pause
+from pickup.views.shop import CLOSING_REFUSED, REASONS, shown_pause
 
 FOUND = 50
 NEIGHBOURS = 6
@@ -49,21 +49,14 @@ DOUBTS: dict[str, Any] = {
     "names_conflict": gettext_lazy("The names in the text contradict each other."),
     "outside_regions": gettext_lazy("The place lies in no region of the network."),
 }
-REFUSALS: dict[str, Any] = {
+REFUSALS: dict[str, Any] = CLOSING_REFUSED | {
     "gone": gettext_lazy("Somebody has decided on this application already."),
     "own_application": gettext_lazy("Your own application is decided by somebody else."),
     "changed": gettext_lazy("It was changed meanwhile. Look at it once more."),
     "outside_regions": gettext_lazy("The place lies in no region of the network."),
     "ref_taken": gettext_lazy("Another service point has this reference."),
     "opening_too_late": gettext_lazy("The opening day lies at most 180 days ahead."),
-    "no_reason": gettext_lazy("Say why."),
-    "bad_days": gettext_lazy(
-        "The last day does not come before the first; a closing begins within 180 days and lasts at most 60."
-    ),
-    "open_already": gettext_lazy("A closing is asked for or planned already."),
-    "not_open": gettext_lazy("No closing is asked for or planned."),
     "own_request": gettext_lazy("Your own request is decided by somebody else."),
-    "wrong_status": gettext_lazy("The service point is not in the state for this any more."),
     "busy": gettext_lazy("Somebody works on these orders at the moment. Try again."),
 }
 
