@@ -27,6 +27,7 @@ from pickup.models import Order, Parcel
 PAST = timedelta(days=30)
 MOST_PAST = 5_000  # the newest; a shop that had more in a month is told about these
 SHOWN = 50
+DIGITS = 6  # of degrees, which is a tenth of a metre: what a form shows
 
 
 class Refused(Exception):
@@ -102,8 +103,8 @@ def values_of(point: ServicePoint) -> Values:
         address=point.address,
         city=point.city,
         phone=point.phone,
-        lat=point.location.y,
-        lon=point.location.x,
+        lat=round(point.location.y, DIGITS),
+        lon=round(point.location.x, DIGITS),
         capacity=point.capacity,
         reach_m=point.reach_m,
         largest_size=point.largest_size,
@@ -112,7 +113,8 @@ def values_of(point: ServicePoint) -> Values:
 
 def changed(point: ServicePoint, values: Values, *, at: datetime) -> ServicePoint:
     """The point as it would be, not saved. Raises Refused for a place outside all regions."""
-    moved = (values.lat, values.lon) != (point.location.y, point.location.x)
+    before = values_of(point)
+    moved = (round(values.lat, DIGITS), round(values.lon, DIGITS)) != (before.lat, before.lon)
     chain = list(point.region_ids)
     if moved:
         [region_id] = regions.covering([(values.lat, values.lon)], at=at)

@@ -199,7 +199,7 @@ class Migration(migrations.Migration):
                     ("proposed", "proposed"),
                     ("active", "active"),
                     ("suspended", "suspended"),
-                    ("closing", "closing"),
+                    ("closing", "closing down"),
                     ("closed", "closed"),
                 ],
                 default="active",

@@ -35,7 +35,7 @@ class ServicePoint(models.Model):
         PROPOSED = "proposed", _("proposed")
         ACTIVE = "active", _("active")
         SUSPENDED = "suspended", _("suspended")
-        CLOSING = "closing", _("closing")  # takes no new parcels, hands over what is there
+        CLOSING = "closing", _("closing down")  # takes no new parcels, hands over what is there
         CLOSED = "closed", _("closed")
 
     ref = models.CharField(_("reference"), max_length=64, unique=True)

@@ -65,7 +65,7 @@ def application(request: HttpRequest, user: User, application_id: int) -> HttpRe
         return redirect("apply")
     if request.method != "POST":
         start = {name: getattr(found, name) for name in ("name", "address", "phone", "capacity")}
-        start |= {"lat": found.location.y, "lon": found.location.x}
+        start |= {"lat": round(found.location.y, 6), "lon": round(found.location.x, 6)}
         week = opening.read(found.opening_hours) if found.opening_hours else None
         hours = form_of(week or SUGGESTED, today=localdate())
         return _page(request, user, ApplicationForm(initial=start, has_photo=True), hours, corrected=found)

@@ -163,7 +163,7 @@ def application_page(request: HttpRequest, application_id: int) -> HttpResponse:
         "neighbours": neighbours,
         "gained": gained,
         "form": form,
-        "place": PlaceForm(initial={"lat": place.y, "lon": place.x}),
+        "place": PlaceForm(initial={"lat": round(place.y, 6), "lon": round(place.x, 6)}),
         "own": application.applicant_id == request.user.pk,
         "may_decide": request.user.has_perms(DECIDE),
         "typed_reason": request.POST.get("reason", ""),

@@ -16,7 +16,7 @@ from network import photos
 
 def picture(kind: str = "JPEG", size: tuple[int, int] = (64, 48), **options: object) -> bytes:
     written = io.BytesIO()
-    Image.new("RGB", size, "teal").save(written, kind, **options)  # type: ignore[arg-type]
+    Image.new("RGB", size, "teal").save(written, kind, **options)
     return written.getvalue()
 
 

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils.timezone import now
 
 from network import point_applications as applications
-from network.models import Membership, Pause, PointApplication, ServicePoint, User
+from network.models import Level, Membership, Pause, PointApplication, ServicePoint, User
 from network.point_applications import Draft, Refused
 from tests import factories
 from tests.network.test_photos import picture
@@ -215,7 +215,7 @@ def test_a_stranger_neither_corrects_nor_withdraws_it(applicant: User) -> None:
 
 
 def test_a_text_that_names_another_district_is_told(applicant: User, chain: dict[Any, Any]) -> None:
-    factories.make_region("440306", "宝安区", 4, chain[3], (113.7, 22.66, 114.0, 22.85))
+    factories.make_region("440306", "宝安区", Level.DISTRICT, chain[Level.CITY], (113.7, 22.66, 114.0, 22.85))
     told = applications.lies(apply(applicant, address="广东省深圳市宝安区新安街道1号"), at=now())
     assert told.doubt == "text_location_differ"
     assert [region.name for region in told.chain][:2] == ["科技园", "南山区"]

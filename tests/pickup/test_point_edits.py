@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.gis.geos import Point
 from django.utils.timezone import now
 
 from network.models import ServicePoint, User
@@ -56,7 +57,7 @@ def save(point: ServicePoint, by: User, *, keep: bool = False, **fields: Any) ->
 
 
 def place_at(order: Order, lat: float) -> None:
-    order.address.location.y = lat
+    order.address.location = Point(LON, lat, srid=4326)
     order.address.save(update_fields=["location"])
 
 

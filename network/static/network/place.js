@@ -37,10 +37,8 @@ function follow() {
   circle();
 }
 
-function circle() {
-  const source = map.getSource("reach"), place = typed(), metres = Number(field("reach_m")?.value);
-  if (!source) return;
-  const ring = [];
+function reach() {
+  const place = typed(), metres = Number(field("reach_m")?.value), ring = [];
   if (place && metres > 0 && metres <= 200000) {
     const north = metres / 111320, east = north / Math.max(0.01, Math.cos((place.lat * Math.PI) / 180));
     for (let i = 0; i <= 72; i++) {
@@ -48,7 +46,12 @@ function circle() {
       ring.push([place.lng + east * Math.cos(turn), place.lat + north * Math.sin(turn)]);
     }
   }
-  source.setData({ type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: ring.length ? [ring] : [] } });
+  return ring;
+}
+
+function circle() {
+  const ring = reach();
+  map.getSource("reach")?.setData({ type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: ring.length ? [ring] : [] } });
 }
 
 function style() {
@@ -108,12 +111,14 @@ function makePin() {
 }
 
 function start() {
-  const place = typed(), [west, south, east, north] = config.box ?? [-180, -60, 180, 75];
+  const place = typed(), ring = reach();
+  let [west, south, east, north] = config.box ?? [-180, -60, 180, 75];
+  if (ring.length) [west, south, east, north] = [ring[36][0], ring[54][1], ring[0][0], ring[18][1]];
   box.replaceChildren();
   map = new maplibre.Map({
     container: box,
     style: style(),
-    ...(place ? { center: place, zoom: 13 } : { bounds: [[west, south], [east, north]], fitBoundsOptions: { padding: 16 } }),
+    ...(place && !ring.length ? { center: place, zoom: 13 } : { bounds: [[west, south], [east, north]], fitBoundsOptions: { padding: 16 } }),
     maxZoom: 18,
     dragRotate: false,
     pitchWithRotate: false,
@@ -130,6 +135,8 @@ function start() {
   map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
   map.addControl(new maplibre.ScaleControl({ unit: "metric" }), "bottom-left");
   pin = makePin();
+  // Before anything is typed it stands in the middle, to be dragged; the fields stay empty until then.
+  if (!place && movable) pin.setLngLat(map.getCenter()).addTo(map);
   follow();
   map.on("load", circle);
   map.on("idle", () => { box.dataset.state = "idle"; });
