@@ -47,7 +47,10 @@ def _small(uploaded: bytes) -> Image.Image:
         if image.width * image.height > PIXELS:
             raise BadPhoto("too_large")
         image.draft("RGB", (SIDE, SIDE))  # a JPEG need not be decoded larger than it is kept
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    upright.thumbnail((SIDE, SIDE))
+        ImageOps.exif_transpose(image, in_place=True)
+        # Made small first, so that the whole picture is in memory once only; one of a palette has no shades between.
+        small = image.convert("RGB") if image.mode == "P" else image
+        small.thumbnail((SIDE, SIDE))
+        small = small.convert("RGB")
     # What else came along with the picture, such as comments and profiles, stays behind.
-    return Image.frombytes("RGB", upright.size, upright.tobytes())
+    return Image.frombytes("RGB", small.size, small.tobytes())

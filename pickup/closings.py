@@ -188,14 +188,18 @@ def resume(*, point: ServicePoint, by: User) -> None:
 
 
 def begin_due(*, now: datetime, limit: int) -> int:
-    """Begin the closings whose day has come. Returns how many."""
-    due = Closing.objects.filter(state=State.PLANNED, begins_at__lte=now).order_by("begins_at", "id")
+    """Begin the closings whose day has come. Returns how many.
+
+    A shop that was suspended since is left as it is: a sweep must not let it hand over again.
+    """
+    planned = Closing.objects.filter(state=State.PLANNED, begins_at__lte=now).order_by("begins_at", "id")
+    due = planned.exclude(service_point__status=Status.SUSPENDED)
     begun = 0
     for point in ServicePoint.objects.filter(pk__in=list(due.values_list("service_point_id", flat=True)[:limit])):
         with transaction.atomic(durable=True):
             locked = _locked(point)
-            row = due.select_for_update().filter(service_point=locked).first()
-            if row is not None:
+            row = planned.select_for_update().filter(service_point=locked).first()
+            if row is not None and locked.status != Status.SUSPENDED:
                 _begin(locked, row, now=now)
                 begun += 1
     return begun

@@ -127,6 +127,7 @@ def test_a_shop_applies_and_is_approved(
     page.get_by_label("Address", exact=True).fill("广东省深圳市南山区科苑路1号")
     page.get_by_label("latitude").fill("22.54")
     page.get_by_label("longitude").fill("113.94")
+    page.get_by_label("longitude").blur()
     settled(page)
     drag_pin(page, 40, 25)
     lat, lon = place_of(page)

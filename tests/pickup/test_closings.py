@@ -192,6 +192,13 @@ def test_a_later_closing_begins_on_its_day(point: ServicePoint, staff: User) -> 
     assert status_of(point) == "closing"
 
 
+def test_a_sweep_lets_no_suspended_shop_hand_over_again(point: ServicePoint, staff: User) -> None:
+    close(point, staff, plan(3, 9))
+    closings.suspend(point=point, reason="fraud", elsewhere=True, by=staff, now=now())
+    assert closings.begin_due(now=now() + timedelta(days=4), limit=10) == 0
+    assert status_of(point) == "suspended"
+
+
 def test_an_owner_asks_and_somebody_else_agrees(point: ServicePoint, staff: User) -> None:
     owner = factories.make_member(point)
     closings.ask(point=point, plan=plan(1, 9), by=owner, now=now())

@@ -12,7 +12,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const write = (text, values) => text.replace(/%\((\w+)\)s/g, (_, name) => values[name]);
 const FONT = getComputedStyle(document.body).fontFamily;
 const STATES = { free: "#0a7a48", full: "#a3171b", paused: "#5b4aa8" };
-const STEP_PX = 4;
+const STEP_PX = 4, NEAR_ZOOM = 13;
 
 let map = null, pin = null;
 
@@ -33,8 +33,16 @@ function follow() {
   if (!place || !map) return;
   pin.setLngLat(place);
   if (!pin._map) pin.addTo(map);
-  if (!map.getBounds().contains(place)) map.easeTo({ center: place, animate: !calm });
   circle();
+}
+
+function look() {
+  // Somebody has finished typing: the map shows the place, near enough to drag the pin to a door.
+  const place = typed();
+  if (!place || !map) return;
+  if (map.getZoom() < NEAR_ZOOM || !map.getBounds().contains(place)) {
+    map.easeTo({ center: place, zoom: Math.max(map.getZoom(), NEAR_ZOOM), animate: !calm });
+  }
 }
 
 function reach() {
@@ -118,7 +126,7 @@ function start() {
   map = new maplibre.Map({
     container: box,
     style: style(),
-    ...(place && !ring.length ? { center: place, zoom: 13 } : { bounds: [[west, south], [east, north]], fitBoundsOptions: { padding: 16 } }),
+    ...(place && !ring.length ? { center: place, zoom: NEAR_ZOOM } : { bounds: [[west, south], [east, north]], fitBoundsOptions: { padding: 16 } }),
     maxZoom: 18,
     dragRotate: false,
     pitchWithRotate: false,
@@ -144,6 +152,7 @@ function start() {
   map.on("error", () => { if (!map.loaded()) status.textContent = config.words.failed; });
   if (movable) map.on("click", (event) => put(event.lngLat));
   for (const name of ["lat", "lon", "reach_m"]) field(name)?.addEventListener("input", follow);
+  for (const name of ["lat", "lon"]) field(name).addEventListener("change", look);
 }
 
 if (movable && here && navigator.geolocation) {
