@@ -31,6 +31,7 @@ from network.models import (
     Boundary,
     BoundaryOverlap,
     BoundarySet,
+    Closing,
     ConfirmedPlace,
     Device,
     Invitation,
@@ -38,6 +39,7 @@ from network.models import (
     Outline,
     Pairing,
     Pause,
+    PointApplication,
     PointCell,
     Region,
     RegionAlias,
@@ -45,6 +47,7 @@ from network.models import (
     SignInAttempt,
     SignInCode,
     User,
+    VisitorNotice,
 )
 
 if TYPE_CHECKING:
@@ -484,6 +487,10 @@ class ServicePointAdmin(LastingAdmin):
     readonly_fields = ["chain"]
     inlines = [MembershipInline, PauseInline]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A point is suspended and closed on its own page, where its parcels are looked after."""
+        return [*self.readonly_fields, "status"] if obj else self.readonly_fields
+
     @admin.display(description=_("regions, deepest first"))
     def chain(self, point: ServicePoint) -> str:
         return region_names(point.region_ids)
@@ -493,6 +500,38 @@ class ServicePointAdmin(LastingAdmin):
         obj.region_id = region_id
         obj.region_ids = [] if region_id is None else list(regions.chain_ids({region_id})[region_id])
         super().save_model(request, obj, form, change)
+
+
+@admin.register(PointApplication)
+class PointApplicationAdmin(ReadOnlyAdmin):
+    """Decided on the page of the application, where its place is seen."""
+
+    list_display = ["name", "applicant", "status", "made_at", "decided_by", "decided_at"]
+    list_filter = ["status"]
+    list_select_related = ["applicant", "decided_by"]
+    search_fields = ["name", "=service_point__ref"]
+    exclude = ["location"]
+    ordering = ["-id"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("photo")
+
+
+@admin.register(Closing)
+class ClosingAdmin(ReadOnlyAdmin):
+    list_display = ["service_point", "state", "begins_at", "last_day", "asked_by", "planned_by"]
+    list_filter = ["state"]
+    list_select_related = ["service_point", "asked_by", "planned_by"]
+    search_fields = ["service_point__name", "=service_point__ref"]
+    ordering = ["-id"]
+
+
+@admin.register(VisitorNotice)
+class VisitorNoticeAdmin(ReadOnlyAdmin):
+    list_display = ["service_point", "text_zh", "text_en", "first_day", "last_day", "changed_by"]
+    list_select_related = ["service_point", "changed_by"]
+    search_fields = ["service_point__name", "=service_point__ref"]
+    ordering = ["-changed_at"]
 
 
 @admin.register(Membership)

@@ -75,6 +75,14 @@ class Choice:
     tried: list[tuple[int, float, str]]
 
 
+@dataclass(frozen=True)
+class Trial:
+    """Choose as if one point were another one: `point` has the values to try, or is None if it were not there."""
+
+    point_id: int
+    point: ServicePoint | None = None
+
+
 HeldAt = Callable[[Iterable[int]], Mapping[int, int]]
 
 CANDIDATES = """
@@ -98,7 +106,9 @@ WANTED = CANDIDATES.format(
 )
 
 
-def candidates(demands: Sequence[Demand], *, at: datetime, look: int = FIRST_LOOK) -> dict[int, list[Candidate]]:
+def candidates(
+    demands: Sequence[Demand], *, at: datetime, look: int = FIRST_LOOK, trial: Trial | None = None
+) -> dict[int, list[Candidate]]:
     """Return for each demand its nearest active points by true metres, or the one that was asked for."""
     found: dict[int, list[Candidate]] = {demand.key: [] for demand in demands}
     for statement, group in (
@@ -116,7 +126,7 @@ def candidates(demands: Sequence[Demand], *, at: datetime, look: int = FIRST_LOO
                     [demand.lon for demand in group],
                     [demand.lat for demand in group],
                     [demand.wanted_point for demand in group],
-                    look,
+                    look if trial is None else look + 1,
                 ],
             )
             for key, point_id, metres, degrees, reach_m, size, capacity, region_ids, hours, paused in cursor:
@@ -124,7 +134,55 @@ def candidates(demands: Sequence[Demand], *, at: datetime, look: int = FIRST_LOO
                 found[key].append(
                     Candidate(point_id, metres, degrees, reach_m, size, capacity, region_ids, paused, shut)
                 )
-    return found
+    return found if trial is None else _as_if(found, demands, trial, at=at)
+
+
+_TRIED = """
+    SELECT d.key, ST_Distance(ST_SetSRID(ST_MakePoint(%s, %s), 4326)::geography,
+                              ST_SetSRID(ST_MakePoint(d.lon, d.lat), 4326)::geography),
+           EXISTS (SELECT FROM network_pause s WHERE s.service_point_id = %s AND s.period @> %s)
+    FROM unnest(%s::bigint[], %s::float8[], %s::float8[]) AS d(key, lon, lat)
+"""
+
+
+def _as_if(
+    found: dict[int, list[Candidate]], demands: Sequence[Demand], trial: Trial, *, at: datetime
+) -> dict[int, list[Candidate]]:
+    """Take the point out of all lists, and put it in again as it would be. Nothing is written, so nobody waits."""
+    without = {key: [one for one in ordered if one.point_id != trial.point_id] for key, ordered in found.items()}
+    point = trial.point
+    if point is None or point.status != ServicePoint.Status.ACTIVE:
+        return without
+    asking = [demand for demand in demands if demand.wanted_point in (None, trial.point_id)]
+    shut = is_shut(point.opening_hours, at)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TRIED,
+            [
+                point.location.x,
+                point.location.y,
+                trial.point_id,
+                at,
+                [demand.key for demand in asking],
+                [demand.lon for demand in asking],
+                [demand.lat for demand in asking],
+            ],
+        )
+        for key, metres, paused in cursor.fetchall():
+            # No degrees, so that it says nothing about how far the others were looked at.
+            tried = Candidate(
+                trial.point_id,
+                metres,
+                0.0,
+                point.reach_m,
+                point.largest_size,
+                point.capacity,
+                point.region_ids,
+                paused,
+                shut,
+            )
+            without[key] = sorted([*without[key], tried], key=lambda one: (one.distance_m, one.point_id))
+    return without
 
 
 def is_shut(hours: str, at: datetime) -> bool:
@@ -196,7 +254,14 @@ def lost_by(demand: Demand, candidate: Candidate, *, free: Mapping[int, int], wi
     return ""
 
 
-def assign(demands: Sequence[Demand], *, at: datetime, held_at: HeldAt, look: int = FIRST_LOOK) -> dict[int, Choice]:
+def assign(
+    demands: Sequence[Demand],
+    *,
+    at: datetime,
+    held_at: HeldAt,
+    look: int = FIRST_LOOK,
+    trial: Trial | None = None,
+) -> dict[int, Choice]:
     """Choose a point for each demand, in the order given, never more parcels than a point has room for.
 
     It looks at more candidates until no unseen point could be nearer than the chosen one, so the choice is exact; it
@@ -205,10 +270,12 @@ def assign(demands: Sequence[Demand], *, at: datetime, held_at: HeldAt, look: in
     choices: dict[int, Choice] = {}
     open_demands = list(demands)
     farthest_reach_m = ServicePoint.objects.aggregate(most=Max("reach_m"))["most"] or 0
+    if trial is not None and trial.point is not None:
+        farthest_reach_m = max(farthest_reach_m, trial.point.reach_m)
     within = networks([demand.chain for demand in demands])
     taken: dict[int, int] = defaultdict(int)
     while open_demands:
-        lists = candidates(open_demands, at=at, look=look)
+        lists = candidates(open_demands, at=at, look=look, trial=trial)
         free = room(lists, held_at=held_at, taken=taken)
         unsure: list[Demand] = []
         for demand in open_demands:

@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from network import photos
 from network.models import Membership, User
 
 
@@ -124,3 +125,59 @@ class InviteForm(forms.Form):
         widget=forms.TextInput(attrs={"type": "tel", "autocomplete": "off", "inputmode": "tel"}),
     )
     role = forms.ChoiceField(label=_("Role"), choices=Membership.Role.choices, initial=Membership.Role.CLERK)
+
+
+class PlaceForm(forms.Form):
+    """A place on the map in degrees of WGS 84; what is not a number on the globe is refused by the fields."""
+
+    lat = forms.FloatField(label=_("latitude"), min_value=-90, max_value=90)
+    lon = forms.FloatField(label=_("longitude"), min_value=-180, max_value=180)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("lat", "lon"):
+            self.fields[name].widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+
+
+class ApplicationForm(PlaceForm):
+    """An application for a service point. The photo may stay away where one was sent before."""
+
+    name = forms.CharField(label=_("Name of the shop"), max_length=100)
+    address = forms.CharField(
+        label=_("Address"), max_length=300, help_text=_("With province, city and district, as on a parcel.")
+    )
+    phone = PhoneField(label=_("Phone of the shop, shown to visitors"), max_length=32)
+    capacity = forms.IntegerField(
+        label=_("Room for parcels"),
+        min_value=1,
+        max_value=10_000,
+        help_text=_("How many stand on your shelves at once."),
+    )
+    photo = forms.FileField(
+        label=_("Photo of the shop from the street"),
+        max_length=200,
+        widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png,image/webp"}),
+        help_text=_("JPEG, PNG or WebP, up to 10 MB. Where and when it was taken is not kept."),
+    )
+    field_order = ("name", "address", "lat", "lon", "phone", "capacity", "photo")
+
+    def __init__(self, *args: Any, has_photo: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["photo"].required = not has_photo
+        self.fields["phone"].widget = forms.TextInput(attrs={"type": "tel", "autocomplete": "tel", "inputmode": "tel"})
+
+    def clean_photo(self) -> bytes | None:
+        uploaded = self.cleaned_data.get("photo")
+        if not uploaded:
+            return None
+        if uploaded.size > photos.UPLOAD_BYTES:
+            raise ValidationError(_("The photo is too large: at most 10 MB and 24 megapixels."), code="too_large")
+        try:
+            return photos.kept(uploaded.read(), most_bytes=photos.UPLOAD_BYTES)
+        except photos.BadPhoto as error:
+            words = {
+                "too_large": _("The photo is too large: at most 10 MB and 24 megapixels."),
+                "empty": _("The file is empty."),
+                "unreadable": _("This is not a photo that can be read. Send JPEG, PNG or WebP."),
+            }
+            raise ValidationError(words[error.code], code=error.code) from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Q
 
 from network import opening, regions
-from network.models import Pause, ServicePoint, User
+from network.models import NOTICE_LETTERS, Closing, Pause, ServicePoint, User, VisitorNotice
 
 TECHNICAL_FOR = timedelta(hours=4)
 LONGEST_PAUSE = timedelta(days=366)
@@ -156,7 +157,7 @@ def pause(
             if standing is not None:
                 raise PauseOverlaps(standing)
             made = Pause.objects.create(service_point=point, reason=reason, period=period)
-            _note(point, f"paused: {reason}, {_in_log(begins)} to {_in_log(ends)}", by)
+            note(point, f"paused: {reason}, {_in_log(begins)} to {_in_log(ends)}", by)
     except IntegrityError as error:
         # The administration writes pauses without this lock; the exclusion constraint decided between the two.
         standing = _overlapping(point_id, period)
@@ -183,13 +184,13 @@ def resume(*, point_id: int, pause_id: int, now: datetime, by: User | None = Non
             return
         if begins is not None and begins > now:
             row.delete()
-            _note(point, f"pause taken back: {row.reason}, from {_in_log(begins)}", by)
+            note(point, f"pause taken back: {row.reason}, from {_in_log(begins)}", by)
             return
         # A pause is never empty: one that is resumed in the instant of its beginning lasted a microsecond.
         end = now if begins is None or begins < now else begins + timedelta(microseconds=1)
         row.period = DateTimeTZRange(begins, end)
         row.save(update_fields=["period"])
-        _note(point, f"resumed: {row.reason}", by)
+        note(point, f"resumed: {row.reason}", by)
 
 
 def pauses(point: ServicePoint, *, now: datetime) -> list[Pause]:
@@ -224,6 +225,79 @@ def midnight(at: datetime) -> datetime:
     return datetime.combine(at.astimezone(zone).date(), time(), zone)
 
 
+CLOSES = (Closing.State.PLANNED, Closing.State.BEGUN)  # what is certain; a closing that is asked for is not
+
+
+def end_of(day: date) -> datetime:
+    """The end of a day in the network's time zone."""
+    zone = ZoneInfo(settings.TIME_ZONE)
+    return datetime.combine(day + timedelta(days=1), time(), zone)
+
+
+LONGEST_NOTICE = timedelta(days=366)
+
+
+class NoticeRefused(Exception):
+    """A notice to visitors that is not kept; `code` is empty, too_long, bad_days or link."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+# What leads away from the page of the network; a text beside a pickup code is where a fraud would put it.
+_LINK = re.compile(r"://|www\.|\b[a-z0-9-]+\.(?:com|net|org|cn|io|top|xyz|info|cc|vip|shop|site|link)\b", re.IGNORECASE)
+
+
+def set_notice(
+    *, point_id: int, text_zh: str, text_en: str, first_day: date, last_day: date, by: User, now: datetime
+) -> VisitorNotice:
+    """What a shop tells its visitors on some days; it takes the place of the one before. Raises NoticeRefused.
+
+    It is one line of plain text in each language, without links.
+    """
+    texts = [" ".join(text.replace("\x00", "").split()) for text in (text_zh, text_en)]
+    if not any(texts):
+        raise NoticeRefused("empty")
+    if any(len(text) > NOTICE_LETTERS for text in texts):
+        raise NoticeRefused("too_long")
+    if any(_LINK.search(text) for text in texts):
+        raise NoticeRefused("link")
+    today = now.astimezone(ZoneInfo(settings.TIME_ZONE)).date()
+    if not first_day <= last_day or last_day < today or last_day > today + LONGEST_NOTICE:
+        raise NoticeRefused("bad_days")
+    with transaction.atomic(durable=True):
+        point = ServicePoint.objects.select_for_update(no_key=True).get(pk=point_id)
+        kept, _made = VisitorNotice.objects.update_or_create(
+            service_point=point,
+            defaults={
+                "text_zh": texts[0],
+                "text_en": texts[1],
+                "first_day": first_day,
+                "last_day": last_day,
+                "changed_by": by,
+                "changed_at": now,
+            },
+        )
+        note(point, f"notice to visitors, {first_day} to {last_day}: {' / '.join(filter(None, texts))}", by)
+    return kept
+
+
+def remove_notice(*, point_id: int, by: User) -> None:
+    """Take the notice to visitors away; twice is the same."""
+    with transaction.atomic(durable=True):
+        point = ServicePoint.objects.select_for_update(no_key=True).get(pk=point_id)
+        if VisitorNotice.objects.filter(service_point=point).delete()[0]:
+            note(point, "notice to visitors taken away", by)
+
+
+def notice_on(point: ServicePoint, *, now: datetime) -> VisitorNotice | None:
+    """What the shop tells its visitors today."""
+    kept: VisitorNotice | None = getattr(point, "visitor_notice", None)
+    today = now.astimezone(ZoneInfo(settings.TIME_ZONE)).date()
+    return kept if kept is not None and kept.first_day <= today <= kept.last_day else None
+
+
 def check_hours(hours: str) -> None:
     """Raise HoursRefused for what no shop may have as its opening hours."""
     try:
@@ -241,10 +315,10 @@ def set_hours(*, point_id: int, hours: str, by: User) -> None:
         if before == hours:
             return
         point.save(update_fields=["opening_hours"])
-        _note(point, f"opening hours: {before or '-'} → {hours or '-'}", by)
+        note(point, f"opening hours: {before or '-'} → {hours or '-'}", by)
 
 
-def _note(point: ServicePoint, words: str, by: User | None) -> None:
+def note(point: ServicePoint, words: str, by: User | None) -> None:
     """Keep who did it, in the history that the administration shows; the rows themselves know no person."""
     if by is None:
         return

@@ -146,7 +146,7 @@ _BARE = """
                             WHERE b.region_id = child.id AND b.valid @> %(at)s::timestamptz OFFSET 0) b
     )"""
 
-_VACANT = """NOT EXISTS (SELECT FROM network_appointment a
+_VACANT = """%(vacancies)s AND NOT EXISTS (SELECT FROM network_appointment a
                          WHERE a.region_id = {0}.id AND a.valid @> %(at)s::timestamptz)"""
 
 _REGIONS = f"""
@@ -182,12 +182,14 @@ _REGIONS = f"""
 """  # noqa: S608 (only constants of this module)
 
 
-def regions(tile: Tile, *, at: datetime, level: Level | None = None, vacant_only: bool = False) -> bytes:
+def regions(
+    tile: Tile, *, at: datetime, level: Level | None = None, vacant_only: bool = False, vacancies: bool = True
+) -> bytes:
     """Return the layers `regions` (polygons) and `names` (points) with the boundaries in force at that time.
 
     The level asked for, or the one that fits the zoom, is `main`; the next coarser is there for its borders. A
     region that is not divided any further stays main, and with custom regions, which cover little, their districts
-    do. `vacant`: nobody is appointed at that time.
+    do. `vacant`: nobody is appointed at that time; never, where the reader shall not see `vacancies`.
     """
     main = level or level_at(tile.zoom)
     levels = [main] if main == Level.MACRO else [main - 1, main]
@@ -196,6 +198,7 @@ def regions(tile: Tile, *, at: datetime, level: Level | None = None, vacant_only
         **_where(tile),
         "at": at,
         "vacant_only": vacant_only,
+        "vacancies": vacancies,
         "levels": list(range(Level.MACRO, main + 1)),
         "near": min(levels),
         "mains": levels if main == Level.CUSTOM else [main],
@@ -257,7 +260,7 @@ _COUNTED = """
                count(*) FILTER (WHERE status = 'active')::int AS active,
                count(*) FILTER (WHERE status = 'suspended')::int AS suspended,
                count(*) FILTER (WHERE status = 'proposed')::int AS proposed,
-               count(*) FILTER (WHERE status = 'closed')::int AS closed,
+               count(*) FILTER (WHERE status IN ('closing', 'closed'))::int AS closed,
                ST_MakePoint(floor(avg(px)), floor(avg(py))) AS geom
         FROM (SELECT status, (map_x(location) * 2 ^ (%(zoom)s - 30) - %(x)s) * 4096 AS px,
                      (map_y(location) * 2 ^ (%(zoom)s - 30) - %(y)s) * 4096 AS py FROM asked) place
@@ -293,17 +296,18 @@ _COUNTS = {
 def points(tile: Tile, *, at: datetime, held_at: HeldAt, full_points: FullPoints, show: Show = Show.ALL) -> bytes:
     """Return the layer `points`: cells with a `count` for each status, or single ones with their `state` and load.
 
-    `state` is free, filling (from 70 % of the capacity), full, paused, suspended, proposed or closed. `held_at` is
+    `state` is free, filling (from 70 % of the capacity), full, paused, suspended, proposed or closed, as a point that
+    is closing counts too. `held_at` is
     told the points of the tile and returns how many parcels each holds; `full_points` returns those that are full.
     """
     values = {**_where(tile), "at": at, "most": MOST_SINGLES + 1}
     if show in (Show.PAUSED, Show.FULL):
         chosen = _PICKED
         values["picked"] = list(full_points()) if show == Show.FULL else []
-        values["reasons"] = ["full"] if show == Show.FULL else ["vacation", "closing", "technical"]
+        values["reasons"] = ["full"] if show == Show.FULL else ["vacation", "closing", "technical", "opening"]
     else:
-        chosen = _IN_BOX.format(condition="true" if show == Show.ALL else "here.status = %(status)s")
-        values["status"] = str(show)
+        chosen = _IN_BOX.format(condition="true" if show == Show.ALL else "here.status = ANY (%(statuses)s)")
+        values["statuses"] = ["closing", "closed"] if show == Show.CLOSED else [str(show)]
     with _patience():
         if tile.zoom > CELL_ZOOM:
             listed = _ask(chosen + _LISTED, values)
@@ -328,7 +332,7 @@ def _singles(listed: list[tuple[Any, ...]], *, held_at: HeldAt) -> bytes:
 def _state(status: str, reason: str | None, held: int, capacity: int) -> str:
     """What a point is on the map: its status, and where it is active whether there is room."""
     if status != "active":
-        return status
+        return "closed" if status == "closing" else status
     if held >= capacity or reason == "full":
         return "full"
     if reason is not None:

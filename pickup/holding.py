@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
+from network import points
+from network.models import Closing
 from pickup import fees, notices, parcels
 from pickup.models import Notice, Parcel
 
@@ -19,6 +21,7 @@ class Refusal(StrEnum):
     NOT_READY = "not_ready"
     OVER = "over"
     ALREADY = "already"
+    CLOSING = "closing"
 
 
 class NotExtended(Exception):
@@ -46,9 +49,29 @@ def extend(parcel: Parcel, *, now: datetime) -> Parcel:
             raise NotExtended(Refusal.ALREADY)
         if locked.hold_until <= now:
             raise NotExtended(Refusal.OVER)
+        if _closes_before(locked, until=locked.hold_until + EXTENSION):
+            raise NotExtended(Refusal.CLOSING)
         locked.hold_until, locked.extended_at = locked.hold_until + EXTENSION, now
         locked.save(update_fields=["hold_until", "extended_at"])
     return locked
+
+
+def _closes_before(parcel: Parcel, *, until: datetime) -> bool:
+    closings = Closing.objects.filter(service_point=parcel.service_point_id, state__in=points.CLOSES)
+    return any(points.end_of(closing.last_day) < until for closing in closings)
+
+
+def end_with_the_shop(*, point_id: int, until: datetime) -> list[Parcel]:
+    """Shorten the storage time of what is on a shelf to the end of a shop that closes, and queue a message about it.
+
+    A building block: the caller has locked the point. Returns the parcels that were shortened.
+    """
+    assert connection.in_atomic_block, "a building block: the use case opens the transaction"
+    rows = Parcel.objects.select_for_update().filter(service_point_id=point_id, status=Parcel.Status.READY)
+    late = list(rows.filter(hold_until__gt=until).order_by("id"))
+    Parcel.objects.filter(pk__in=[parcel.pk for parcel in late]).update(hold_until=until)
+    notices.queue_again(late, kind=Notice.Kind.CLOSING)
+    return late
 
 
 def expire_overdue(*, now: datetime, limit: int) -> int:

@@ -7,7 +7,7 @@ rows under a lock; and whatever the reason, no more than SMS_PER_DAY leave on on
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
@@ -33,6 +33,7 @@ SENT_WHILE = {
     Notice.Kind.EXPECTED: Parcel.Status.EXPECTED,
     Notice.Kind.READY: Parcel.Status.READY,
     Notice.Kind.REMINDER: Parcel.Status.READY,
+    Notice.Kind.CLOSING: Parcel.Status.READY,
     Notice.Kind.EXPIRED: Parcel.Status.EXPIRED,
 }
 SAYS = {
@@ -81,6 +82,27 @@ def queue(waiting: Iterable[Parcel], *, kind: str, turn: int = 0) -> None:
     """Leave a row for each parcel; one per parcel, kind and round, however often it is asked for."""
     rows = [Notice(parcel=parcel, kind=kind, round=turn) for parcel in waiting]
     Notice.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def told_already(waiting: Sequence[Parcel]) -> list[int]:
+    """The ids of those parcels whose recipients have, or will have, a message before arrival."""
+    told = Notice.objects.filter(parcel__in=waiting, kind=Notice.Kind.EXPECTED)
+    return list(told.values_list("parcel_id", flat=True).distinct())
+
+
+def queue_again(waiting: Sequence[Parcel], *, kind: str) -> None:
+    """Leave one more row for each parcel, unless one still waits: that one will tell what is so when it is sent."""
+    rows = Notice.objects.filter(parcel__in=waiting, kind=kind)
+    unsent = set(rows.filter(sent_at__isnull=True, gave_up=False).values_list("parcel_id", flat=True))
+    last = dict(rows.values_list("parcel_id").annotate(last=Max("round")))
+    Notice.objects.bulk_create(
+        (
+            Notice(parcel=parcel, kind=kind, round=last.get(parcel.pk, -1) + 1)
+            for parcel in waiting
+            if parcel.pk not in unsent
+        ),
+        ignore_conflicts=True,
+    )
 
 
 def resend(parcel: Parcel, *, now: datetime) -> Notice:
@@ -158,6 +180,8 @@ def _claim(*, now: datetime) -> Notice | None:
         notice = (
             Notice.objects.select_for_update(skip_locked=True, of=("self",))
             .filter(sent_at__isnull=True, gave_up=False, next_try_at__lte=now)
+            # Between two service points there is nothing to say yet.
+            .filter(parcel__service_point__isnull=False)
             .select_related("parcel__code", "parcel__service_point", "parcel__order__recipient")
             .select_related("parcel__order__merchant")
             .order_by("next_try_at", "id")
@@ -233,6 +257,9 @@ def compose(notice: Notice) -> Message:
             Notice.Kind.EXPECTED: _("Parcel ..{tail} is coming to {point}. Another place? {url}"),
             Notice.Kind.READY: _("Parcel ..{tail} is at {point}. Code {code}, until {until}. {url}"),
             Notice.Kind.REMINDER: _("Parcel ..{tail} is kept at {point} only until {until}. Code {code}. {url}"),
+            Notice.Kind.CLOSING: _(
+                "{point} closes. Parcel ..{tail} is kept there only until {until}. Code {code}. {url}"
+            ),
             Notice.Kind.EXPIRED: _("The storage time of parcel ..{tail} at {point} is over, come soon. {url}"),
         }[Notice.Kind(notice.kind)]
     return Message(

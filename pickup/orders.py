@@ -393,7 +393,10 @@ def _write_lost(demands: Sequence[assignment.Demand], choices: Mapping[int, assi
 
 
 def _announce(order_ids: Sequence[int]) -> None:
-    """Tell recipients where their parcels will come, for merchants that want it: they may choose another point."""
+    """Tell recipients where their parcels will come, for merchants that want it: they may choose another point.
+
+    Who was told before, and whose parcel comes to another point now, is told again.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT p.id FROM pickup_parcel p
@@ -404,9 +407,12 @@ def _announce(order_ids: Sequence[int]) -> None:
         coming = [parcel_id for (parcel_id,) in cursor]
     if coming:
         told = list(Parcel.objects.filter(pk__in=coming).order_by("id"))
-        for parcel in told:
+        again = set(notices.told_already(told))
+        first = [parcel for parcel in told if parcel.pk not in again]
+        for parcel in first:
             parcels.issue_code(parcel)
-        notices.queue(told, kind=Notice.Kind.EXPECTED)
+        notices.queue(first, kind=Notice.Kind.EXPECTED)
+        notices.queue_again([parcel for parcel in told if parcel.pk in again], kind=Notice.Kind.EXPECTED)
 
 
 DEMANDS = """
@@ -419,7 +425,7 @@ DEMANDS = """
 """
 WAITING = DEMANDS.format(which="o.status = 'located'") + "LIMIT %s FOR UPDATE OF o SKIP LOCKED"
 STILL_WAITING = DEMANDS.format(which="o.status = 'located' AND o.id = ANY (%s)") + "FOR UPDATE OF o SKIP LOCKED"
-OF_ORDER = DEMANDS.format(which="o.id = %s")
+OF_ORDERS = DEMANDS.format(which="o.id = ANY (%s)")
 
 
 def _demands(statement: str, value: int | list[int]) -> list[assignment.Demand]:
@@ -427,6 +433,12 @@ def _demands(statement: str, value: int | list[int]) -> list[assignment.Demand]:
     with connection.cursor() as cursor:
         cursor.execute(statement, [value])
         return list(starmap(assignment.Demand, cursor))
+
+
+def demands_of(orders: Sequence[Order]) -> list[assignment.Demand]:
+    """What located orders ask of a point, in the order given: for those of their parcels that have not arrived."""
+    found = {demand.key: demand for demand in _demands(OF_ORDERS, [order.pk for order in orders])}
+    return [found[order.pk] for order in orders]
 
 
 def held_at(point_ids: Iterable[int]) -> dict[int, int]:
@@ -500,7 +512,36 @@ def lock_in_review(order_id: int) -> Order:
 
 def demand_of(order: Order, *, lat: float, lon: float, chain: Sequence[int]) -> assignment.Demand:
     """What the order would ask for if its address lay there."""
-    return replace(_demands(OF_ORDER, order.pk)[0], lat=lat, lon=lon, chain=chain)
+    return replace(demands_of([order])[0], lat=lat, lon=lon, chain=chain)
+
+
+def expected_at(point_id: int) -> list[Order]:
+    """The orders that have parcels on their way to a point, with their addresses; the first assigned first."""
+    coming = Parcel.objects.filter(service_point_id=point_id, status=Parcel.Status.EXPECTED)
+    rows = Order.objects.filter(pk__in=coming.values("order"), status=Status.ASSIGNED).select_related("address")
+    return list(rows.order_by("assigned_at", "id"))
+
+
+def send_elsewhere(*, point_id: int, order_ids: Iterable[int] | None = None) -> int:
+    """Let orders on their way to a point be assigned anew: all of them, or those given. Returns how many.
+
+    The caller has locked the point and made it refuse them, so that the sweep, which counts under the same lock,
+    cannot choose it again. What arrived is not touched. A wish to be served at this point ends with it.
+    """
+    assert connection.in_atomic_block, "send_elsewhere() is a building block: the use case opens the transaction"
+    coming = Parcel.objects.filter(service_point_id=point_id, status=Parcel.Status.EXPECTED)
+    wanted = list(coming.values_list("order_id", flat=True) if order_ids is None else order_ids)
+    # Orders before parcels, each in the order of their ids, as everybody locks them.
+    orders = list(Order.objects.select_for_update().filter(pk__in=wanted, status=Status.ASSIGNED).order_by("id"))
+    mine = coming.select_for_update().filter(order__in=orders).order_by("id")
+    moved = set(mine.values_list("order_id", flat=True))
+    ids = [order.pk for order in orders if order.pk in moved]
+    Parcel.objects.filter(service_point_id=point_id, status=Parcel.Status.EXPECTED, order__in=ids).update(
+        service_point=None
+    )
+    Order.objects.filter(pk__in=ids).update(status=Status.LOCATED, assigned_at=None)
+    Order.objects.filter(pk__in=ids, requested_point_id=point_id).update(requested_point=None)
+    return len(ids)
 
 
 def cancel(*, order: Order) -> Order:
@@ -549,7 +590,7 @@ def _offers(demand: assignment.Demand, *, limit: int, now: datetime) -> list[Off
         for candidate in ordered
         if not assignment.lost_by(demand, candidate, free=free, within=within)
     }
-    points = ServicePoint.objects.in_bulk(list(near)[:limit])
+    points = ServicePoint.objects.select_related("visitor_notice").in_bulk(list(near)[:limit])
     return [Offer(points[point_id], metres, free[point_id]) for point_id, metres in near.items() if point_id in points]
 
 
@@ -561,7 +602,7 @@ def other_points(parcel: Parcel, *, limit: int, now: datetime) -> list[Offer]:
     order = Order.objects.select_related("address").get(pk=parcel.order_id)
     if parcel.status != Parcel.Status.EXPECTED or order.address.location is None:
         return []
-    demand = replace(_demands(OF_ORDER, order.pk)[0], wanted_point=None)
+    demand = replace(demands_of([order])[0], wanted_point=None)
     offers = _offers(demand, limit=limit + 1, now=now)
     return [offer for offer in offers if offer.point.pk != parcel.service_point_id][:limit]
 
@@ -591,7 +632,7 @@ def choose_point(parcel: Parcel, *, point_id: int, by: str, now: datetime) -> Or
 def send_to(order: Order, *, point_id: int, now: datetime) -> None:
     """Assign a locked and located order to the point that somebody named. Raises Refused: point_unavailable."""
     assert connection.in_atomic_block, "the order is locked"
-    demand = replace(_demands(OF_ORDER, order.pk)[0], wanted_point=point_id)
+    demand = replace(demands_of([order])[0], wanted_point=point_id)
     choice = assignment.assign([demand], at=now, held_at=held_at)[order.pk]
     # Counted again under the point's lock, the same way as every assignment: it is never oversold.
     if choice.point_id is None or _locked_room({point_id})[point_id] < demand.parcels:

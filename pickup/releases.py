@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from datetime import datetime
 
 from django.db import connection, transaction
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from network.models import ServicePoint, User
 from pickup import recipients, verification
@@ -15,17 +13,6 @@ from pickup.scans import Answer, ScanIdReused, Scanner, ScanRequest, device_of
 
 Decision = ManualRelease.Decision
 PER_WEEK = 2  # releases of one shop in seven days, that stand (PROMISES, tier X)
-PHOTO_BYTES = 2 * 1024 * 1024
-PHOTO_PIXELS = 24_000_000  # what a phone's camera makes; more would be a bomb
-PHOTO_SIDE = 1280
-
-
-class BadPhoto(ValueError):
-    """Not a photo that can be kept: `code` is empty, too_large or unreadable."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class NotDecided(Exception):
@@ -36,31 +23,10 @@ class NotDecided(Exception):
         self.code = code
 
 
-def kept_photo(uploaded: bytes) -> bytes:
-    """Return the picture as a small JPEG without where and when it was taken. Raises BadPhoto."""
-    if not uploaded:
-        raise BadPhoto("empty")
-    if len(uploaded) > PHOTO_BYTES:
-        raise BadPhoto("too_large")
-    try:
-        with Image.open(io.BytesIO(uploaded), formats=["JPEG", "PNG", "WEBP"]) as image:
-            if image.width * image.height > PHOTO_PIXELS:
-                raise BadPhoto("too_large")
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, BadPhoto):
-            raise
-        raise BadPhoto("unreadable") from error
-    upright.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
-    written = io.BytesIO()
-    upright.save(written, "JPEG", quality=75)
-    return written.getvalue()
-
-
 def release(scanner: Scanner, request: ScanRequest, *, reason: str, note: str, photo: bytes) -> Answer:
     """Hand a parcel over without a proof and leave it for an admin to decide; the same scan again changes nothing.
 
-    `photo` comes from `kept_photo`. The third one of a shop in seven days is answered `clerk_not_allowed`.
+    `photo` comes from `network.photos.kept`. The third one of a shop in seven days is answered `clerk_not_allowed`.
     Raises UnknownScanner and ScanIdReused.
     """
     with transaction.atomic(durable=True):

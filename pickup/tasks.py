@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
 from network import memory
-from pickup import holding, notices, orders
+from pickup import closings, holding, notices, orders
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,13 @@ def remind_recipients() -> int:
 def forget_places() -> int:
     """What reviewers confirmed about texts that nobody sends any more."""
     return memory.forget_unused(now=now())
+
+
+@sweep
+def close_points() -> int:
+    """Begin the closings whose day has come, and end those whose shelves are empty."""
+    begun = closings.begin_due(now=now(), limit=ROWS_PER_SWEEP)
+    return begun + closings.finish_emptied(now=now(), limit=ROWS_PER_SWEEP)
 
 
 _bell = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bell")

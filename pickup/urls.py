@@ -9,6 +9,7 @@ from pickup.views import (
     hours,
     labels,
     people,
+    points,
     recipient,
     regions,
     review,
@@ -63,6 +64,14 @@ urlpatterns = [
     path("regions/review/", review.review_queue, name="review"),
     path("regions/review/<int:order_id>/", review.review_order, name="review-order"),
     path("regions/review/<int:order_id>/look/", review.review_look, name="review-look"),
+    path("regions/points/", points.point_list, name="point-list"),
+    path("regions/points/<int:point_id>/", points.point_page, name="point-page"),
+    path("regions/points/applications/<int:application_id>/", points.application_page, name="application-review"),
+    path(
+        "regions/points/applications/<int:application_id>/photo/",
+        points.application_photo,
+        name="application-review-photo",
+    ),
     path("regions/<slug:code>/", regions.region_map, name="region"),
     # 128 bits in base64 are 22 characters; anything else is not a link of ours.
     re_path(r"^t/(?P<link>[A-Za-z0-9_-]{22})/?$", recipient.recipient_page, name="recipient"),

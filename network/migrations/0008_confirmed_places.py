@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("network", "0004_map"),
+        ("network", "0007_point_applications"),
     ]
 
     operations = [

@@ -2,18 +2,32 @@ from network.models.addresses import Address
 from network.models.agents import Agent, Appointment
 from network.models.maps import Outline, PointCell
 from network.models.places import ConfirmedPlace
-from network.models.points import Device, Invitation, Membership, Pairing, Pause, ServicePoint, Size
+from network.models.point_applications import PointApplication
+from network.models.points import (
+    NOTICE_LETTERS,
+    Closing,
+    Device,
+    Invitation,
+    Membership,
+    Pairing,
+    Pause,
+    ServicePoint,
+    Size,
+    VisitorNotice,
+)
 from network.models.regions import Boundary, BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
 from network.models.users import E164, SignInAttempt, SignInCode, User
 
 __all__ = [
     "E164",
+    "NOTICE_LETTERS",
     "Address",
     "Agent",
     "Appointment",
     "Boundary",
     "BoundaryOverlap",
     "BoundarySet",
+    "Closing",
     "ConfirmedPlace",
     "Device",
     "Invitation",
@@ -22,6 +36,7 @@ __all__ = [
     "Outline",
     "Pairing",
     "Pause",
+    "PointApplication",
     "PointCell",
     "Region",
     "RegionAlias",
@@ -30,4 +45,5 @@ __all__ = [
     "SignInCode",
     "Size",
     "User",
+    "VisitorNotice",
 ]

@@ -9,7 +9,7 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
 from django.contrib.postgres.indexes import GistIndex
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from network.models.regions import Region
@@ -35,6 +35,7 @@ class ServicePoint(models.Model):
         PROPOSED = "proposed", _("proposed")
         ACTIVE = "active", _("active")
         SUSPENDED = "suspended", _("suspended")
+        CLOSING = "closing", _("closing down")  # takes no new parcels, hands over what is there
         CLOSED = "closed", _("closed")
 
     ref = models.CharField(_("reference"), max_length=64, unique=True)
@@ -73,7 +74,7 @@ class ServicePoint(models.Model):
             models.CheckConstraint(name="point_size_known", condition=Q(largest_size__in=Size.values)),
             models.CheckConstraint(
                 name="point_status_known",
-                condition=Q(status__in=["proposed", "active", "suspended", "closed"]),
+                condition=Q(status__in=["proposed", "active", "suspended", "closing", "closed"]),
             ),
         ]
 
@@ -121,6 +122,7 @@ class Pause(models.Model):
         VACATION = "vacation", _("vacation")
         CLOSING = "closing", _("closing")
         TECHNICAL = "technical", _("technical")
+        OPENING = "opening", _("not open yet")
 
     service_point = models.ForeignKey(
         ServicePoint, models.PROTECT, related_name="pauses", verbose_name=_("service point")
@@ -141,6 +143,107 @@ class Pause(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service_point_id} {self.reason}"
+
+
+class Closing(models.Model):
+    """A shop gives up: from `begins_at` no new parcels, until the end of `last_day` it hands over what is there.
+
+    It ends by itself when the shelf is empty. An owner asks for one and somebody else plans it; staff may plan one
+    without being asked. Docs: decision 0013.
+    """
+
+    class State(models.TextChoices):
+        ASKED = "asked", _("asked for")
+        PLANNED = "planned", _("planned")
+        BEGUN = "begun", _("begun")
+        FINISHED = "finished", _("finished")
+        DROPPED = "dropped", _("dropped")
+
+    service_point = models.ForeignKey(
+        ServicePoint, models.PROTECT, related_name="closings", verbose_name=_("service point")
+    )
+    state = models.CharField(_("state"), max_length=10, choices=State.choices)
+    reason = models.CharField(_("reason"), max_length=200)
+    begins_at = models.DateTimeField(_("no new parcels from"))
+    last_day = models.DateField(_("hands over until"))
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("asked by")
+    )
+    planned_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("planned by")
+    )
+    made_at = models.DateTimeField(_("made"))
+    begun_at = models.DateTimeField(_("begun"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("closing of a service point")
+        verbose_name_plural = _("closings of service points")
+        indexes = [models.Index(name="closing_open", fields=["begins_at"], condition=Q(state__in=["planned", "begun"]))]
+        constraints = [
+            models.UniqueConstraint(
+                name="closing_one_at_a_time",
+                fields=["service_point"],
+                condition=Q(state__in=["asked", "planned", "begun"]),
+            ),
+            models.CheckConstraint(
+                name="closing_state_known",
+                condition=Q(state__in=["asked", "planned", "begun", "finished", "dropped"]),
+            ),
+            models.CheckConstraint(
+                name="closing_planned_by_another",
+                condition=Q(asked_by__isnull=True) | Q(planned_by__isnull=True) | ~Q(planned_by=F("asked_by")),
+            ),
+            models.CheckConstraint(
+                name="closing_planned_by_somebody",
+                condition=Q(state__in=["asked", "dropped"]) | Q(planned_by__isnull=False),
+            ),
+            models.CheckConstraint(name="closing_has_a_reason", condition=~Q(reason="")),
+            models.CheckConstraint(
+                name="closing_times_fit_its_state",
+                condition=Q(state__in=["asked", "planned"], begun_at__isnull=True, ended_at__isnull=True)
+                | Q(state="begun", begun_at__isnull=False, ended_at__isnull=True)
+                | Q(state="finished", begun_at__isnull=False, ended_at__isnull=False)
+                | Q(state="dropped", ended_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_point_id} {self.state}"
+
+
+NOTICE_LETTERS = 120
+
+
+class VisitorNotice(models.Model):
+    """What a shop tells its visitors, in its own words, on the days from `first_day` to `last_day`, both included."""
+
+    service_point = models.OneToOneField(
+        ServicePoint,
+        models.PROTECT,
+        primary_key=True,
+        related_name="visitor_notice",
+        verbose_name=_("service point"),
+    )
+    text_zh = models.CharField(_("in Chinese"), max_length=NOTICE_LETTERS, blank=True)
+    text_en = models.CharField(_("in English"), max_length=NOTICE_LETTERS, blank=True)
+    first_day = models.DateField(_("first day"))
+    last_day = models.DateField(_("last day"))
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("changed by"), db_index=False
+    )
+    changed_at = models.DateTimeField(_("changed"))
+
+    class Meta:
+        verbose_name = _("notice to visitors")
+        verbose_name_plural = _("notices to visitors")
+        constraints = [
+            models.CheckConstraint(name="visitor_notice_says_something", condition=~Q(text_zh="", text_en="")),
+            models.CheckConstraint(name="visitor_notice_days_in_order", condition=Q(last_day__gte=F("first_day"))),
+        ]
+
+    def __str__(self) -> str:
+        return self.text_zh or self.text_en
 
 
 class Device(models.Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from django.http import HttpRequest
@@ -10,7 +10,8 @@ from django.utils.timezone import now
 from ninja import Query, Router, Schema, Status
 from pydantic import Field, ValidationError
 
-from network import geocoding
+from network import geocoding, points
+from network.models import ServicePoint
 from network.rows import Latitude, Longitude
 from pickup import forms, orders, tasks
 from pickup.api.errors import ErrorBody, Problem, body
@@ -23,6 +24,14 @@ PARCELS_PER_CALL = 3_000
 STATUS_OF = {"reference_conflict": 409, "barcode_taken": 409, "unknown_service_point": 422}
 
 
+class NoticeOut(Schema):
+    """What a shop tells its visitors until the end of a day, in one language or both; plain text."""
+
+    zh: str
+    en: str
+    until: date
+
+
 class PointOut(Schema):
     ref: str
     name: str
@@ -31,6 +40,7 @@ class PointOut(Schema):
     lat: float
     lon: float
     opening_hours: str
+    notice: NoticeOut | None
 
 
 class ParcelOut(Schema):
@@ -87,7 +97,7 @@ class NearPointOut(PointOut):
 
 
 def shown(order: Order) -> dict[str, Any]:
-    own = list(order.parcels.select_related("service_point").order_by("id"))
+    own = list(order.parcels.select_related("service_point__visitor_notice").order_by("id"))
     point = next((parcel.service_point for parcel in own if parcel.service_point), None)
     region = order.address.region
     sent_back = ReviewDecision.objects.filter(order=order, kind="sent_back") if order.status == "cancelled" else None
@@ -116,7 +126,8 @@ def shown(order: Order) -> dict[str, Any]:
     }
 
 
-def point_shown(point: Any) -> dict[str, Any]:
+def point_shown(point: ServicePoint) -> dict[str, Any]:
+    notice = points.notice_on(point, now=now())
     return {
         "ref": point.ref,
         "name": point.name,
@@ -125,6 +136,7 @@ def point_shown(point: Any) -> dict[str, Any]:
         "lat": point.location.y,
         "lon": point.location.x,
         "opening_hours": point.opening_hours,
+        "notice": {"zh": notice.text_zh, "en": notice.text_en, "until": notice.last_day} if notice else None,
     }
 
 

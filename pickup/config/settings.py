@@ -207,6 +207,7 @@ CELERY_BEAT_SCHEDULE = {
         "expire_held_parcels": 60,
         "remind_recipients": 300,
         "forget_places": 3600,
+        "close_points": 60,
     }.items()
 }
 

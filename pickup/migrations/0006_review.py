@@ -15,7 +15,7 @@ ONLY_ADDED = """
 class Migration(migrations.Migration):
     dependencies = [
         ("network", "0008_confirmed_places"),
-        ("pickup", "0003_recipient"),
+        ("pickup", "0005_points"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -473,6 +473,7 @@ class Notice(models.Model):
         EXPECTED = "expected", _("on its way")
         READY = "ready", _("ready for pickup")
         REMINDER = "reminder", _("reminder")
+        CLOSING = "closing", _("the shop closes")
         EXPIRED = "expired", _("storage over")
 
     parcel = models.ForeignKey(Parcel, models.PROTECT, related_name="notices", verbose_name=_("parcel"))

@@ -20,7 +20,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 from pydantic import ValidationError
 
-from network import access
+from network import access, photos
 from network.models import Pause, ServicePoint, User
 from network.points import midnight
 from pickup import codes, fees, ledger, parcels, releases, tasks, uploads
@@ -109,11 +109,11 @@ def release(request: HttpRequest, worker: Worker) -> HttpResponse:
     """Hand over without a proof: reason and photo now, a fee only when an admin approves it."""
     try:
         form = ReleaseForm.model_validate(request.POST.dict())
-        photo = releases.kept_photo(_uploaded(request, "photo"))
+        photo = photos.kept(_uploaded(request, "photo"))
     except ValidationError as error:
         field, reason = first_error(list(error.errors()))
         return JsonResponse(_error("malformed", reason, field), status=400)
-    except releases.BadPhoto as error:
+    except photos.BadPhoto as error:
         status = 413 if error.code == "too_large" else 400
         return JsonResponse(_error("photo_" + error.code, f"photo: {error.code}", "photo"), status=status)
     scanner = Scanner(device_id=worker.device.pk, clerk_id=worker.user.pk if worker.user else None)

@@ -13,12 +13,12 @@ from django.db.models import Case, F, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.utils.dateparse import parse_date
 from django.utils.timezone import localdate, localtime, now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from network.views.hours_form import day_from
 from pickup import ledger
 from pickup.models import Posting, Scan, Statement
 from pickup.views.doors import Worker, at_counter, shown
@@ -48,15 +48,6 @@ def periods_at(today: date) -> dict[str, tuple[date, date]]:
         "week": (today - timedelta(days=today.weekday()), today),
         "month": (today.replace(day=1), today),
     }
-
-
-def day_from(text: str | None) -> date | None:
-    """A day as a form sends it; None for what is none, or lies in a year that no ledger knows."""
-    try:
-        day = parse_date(text or "")
-    except ValueError:
-        return None
-    return day if day is not None and 2000 <= day.year <= 2100 else None
 
 
 def _chosen(request: HttpRequest, periods: dict[str, tuple[date, date]]) -> tuple[str, date, date, str]:

@@ -41,6 +41,9 @@ OFFERS = 6
 PROVABLE = (*HERE, Status.EXPECTED, Status.COLLECTED)  # where the four digits open something
 
 
+SHOWN = Parcel.objects.select_related("code", "service_point__visitor_notice", "order__recipient")
+
+
 @dataclass(frozen=True)
 class Said:
     """What came of an action: words for the reader, and the part of the page they are about."""
@@ -58,6 +61,8 @@ def recipient_page(request: HttpRequest, link: str) -> HttpResponse:
     parcel = _found_by(link)
     if parcel is not None and parcel.service_point is not None:
         response = _page(request, parcel, parcel.service_point)
+    elif parcel is not None:
+        response = render(request, "pickup/recipient_between.html", {"parcel": parcel})
     elif (made := delegation.found_by(link)) is not None:
         response = _delegate_page(request, made)
     else:
@@ -68,8 +73,7 @@ def recipient_page(request: HttpRequest, link: str) -> HttpResponse:
 
 
 def _found_by(link: str) -> Parcel | None:
-    rows = Parcel.objects.filter(code__link_hash=codes.hash_link(link))
-    return rows.select_related("code", "service_point", "order__recipient").first()
+    return SHOWN.filter(code__link_hash=codes.hash_link(link)).first()
 
 
 def _page(request: HttpRequest, parcel: Parcel, point: ServicePoint) -> HttpResponse:
@@ -86,7 +90,9 @@ def _page(request: HttpRequest, parcel: Parcel, point: ServicePoint) -> HttpResp
             granted = not asked
         if granted and action in ACTIONS:
             said = ACTIONS[action](request, parcel, at)
-            parcel = Parcel.objects.select_related("code", "service_point", "order__recipient").get(pk=parcel.pk)
+            parcel = Parcel.objects.select_related("code", "service_point__visitor_notice", "order__recipient").get(
+                pk=parcel.pk
+            )
             point = parcel.service_point or point
     if not granted and parcel.code.page_attempts >= recipients.PAGE_TRIES:
         asked = {"locked": True}
@@ -227,6 +233,7 @@ def _shop(point: ServicePoint, at: datetime) -> dict[str, Any]:
         "address": words.full_address(point),
         "hours": words.hours_of(point, now=at),
         "pause": words.pause_of(point, now=at),
+        "notice": words.notice_of(point, now=at),
     }
 
 

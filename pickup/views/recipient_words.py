@@ -12,10 +12,10 @@ from urllib.parse import quote
 import opening_hours
 from django.conf import settings
 from django.utils.timezone import localtime
+from django.utils.translation import get_language, gettext_lazy, ngettext, pgettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
-from network import datum, opening
+from network import datum, opening, points
 from network.models import Pause, ServicePoint
 from pickup import codes, delegation, disputes, holding
 from pickup.models import Delegation, Notice, Parcel
@@ -37,6 +37,7 @@ SENT = {
     Notice.Kind.EXPECTED: gettext_lazy("on its way"),
     Notice.Kind.READY: gettext_lazy("ready for pickup"),
     Notice.Kind.REMINDER: gettext_lazy("reminder"),
+    Notice.Kind.CLOSING: gettext_lazy("the shop closes"),
     Notice.Kind.EXPIRED: gettext_lazy("storage over"),
 }
 DAYS = {
@@ -65,6 +66,7 @@ ENDS = {
 NOT_EXTENDED = {
     holding.Refusal.NOT_READY: gettext_lazy("Only a parcel that is ready can be kept longer."),
     holding.Refusal.OVER: gettext_lazy("The storage time is over already, so it cannot be made longer. Come soon."),
+    holding.Refusal.CLOSING: gettext_lazy("The shop closes, so it cannot be kept there any longer. Come soon."),
     holding.Refusal.ALREADY: gettext_lazy("It was made longer already, and that works once."),
 }
 NOT_DELEGATED = {
@@ -117,11 +119,22 @@ def pause_of(point: ServicePoint, *, now: datetime) -> str:
     """A warning if the shop is not as usual; a shop that is merely full still hands over."""
     if point.status in (ServicePoint.Status.SUSPENDED, ServicePoint.Status.CLOSED):
         return _("The shop does not work at the moment. Call before you come.")
+    if point.status == ServicePoint.Status.CLOSING:
+        return str(PAUSED[Pause.Reason.CLOSING])
     pause = point.pauses.filter(period__contains=now).first()
     if pause is None or pause.reason not in PAUSED:
         return ""
     end = pause.period.upper
     return PAUSED[Pause.Reason(pause.reason)] % {"until": f"{localtime(end):%m-%d %H:%M}" if end else "?"}
+
+
+def notice_of(point: ServicePoint, *, now: datetime) -> str:
+    """What the shop itself tells its visitors today, in the reader's language if it wrote in it."""
+    told = points.notice_on(point, now=now)
+    if told is None:
+        return ""
+    chinese = (get_language() or "").startswith("zh")
+    return (told.text_zh or told.text_en) if chinese else (told.text_en or told.text_zh)
 
 
 def left(until: datetime, *, now: datetime) -> str:

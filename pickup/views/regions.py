@@ -170,7 +170,7 @@ def _config(may: dict[str, bool], *, at: datetime) -> dict[str, Any]:
         "map": reverse("regions"),
         "search": reverse("region-search"),
         "list": reverse("region-list"),
-        "point": reverse("admin:network_servicepoint_change", args=[0]) if may["points"] else "",
+        "point": reverse("point-page", args=[0]) if may["points"] else "",
         "order": reverse("review-order" if may["decide"] else "admin:pickup_order_change", args=[0]),
         "orders": reverse("review") if may["decide"] else reverse("admin:pickup_order_changelist"),
         "external": settings.MAP_TILES,

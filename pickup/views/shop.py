@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,14 +13,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.timezone import localdate, localtime, now
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from network import opening, points
-from network.models import Pause, ServicePoint
-from pickup import stock
+from network.models import NOTICE_LETTERS, Closing, Pause, ServicePoint, User, VisitorNotice
+from network.views.hours_form import WEEKDAYS, day_from
+from pickup import closings, stock
 from pickup.views.doors import Worker, at_counter, shown
-from pickup.views.earnings import day_from
 
 Reason = Pause.Reason
 ONE_TAP = (Reason.FULL, Reason.TECHNICAL)
@@ -29,30 +30,37 @@ REASONS: dict[str, tuple[Any, Any]] = {
     Reason.TECHNICAL: (gettext_lazy("Technical fault"), gettext_lazy("no power, no network, no scanner")),
     Reason.VACATION: (gettext_lazy("Vacation"), gettext_lazy("the shop is shut for some days")),
     Reason.CLOSING: (gettext_lazy("Closing"), gettext_lazy("rebuilding, moving or giving up")),
+    Reason.OPENING: (gettext_lazy("Not open yet"), gettext_lazy("until the first day, which the network agreed to")),
+}
+NOTICE_FIELDS = ("text_zh", "text_en", "first_day", "last_day")
+NOTICE_REFUSED: dict[str, Any] = {
+    "empty": gettext_lazy("Write something, in one language at least."),
+    "too_long": gettext_lazy("At most 120 letters in each language."),
+    "bad_days": gettext_lazy("Choose the last day, today or later and within a year."),
+    "link": gettext_lazy("A notice has no links in it."),
+}
+CLOSING_REFUSED: dict[str, Any] = {
+    "no_reason": gettext_lazy("Say why."),
+    "bad_days": gettext_lazy(
+        "The last day does not come before the first; a closing begins within 180 days and lasts at most 60."
+    ),
+    "open_already": gettext_lazy("A closing is asked for or planned already."),
+    "not_open": gettext_lazy("No closing is asked for or planned."),
+    "wrong_status": gettext_lazy("The service point is not in the state for this any more."),
 }
 DAYS_SHOWN = 14
 PAST_PAUSES = 5
-WEEKDAYS: tuple[Any, ...] = (
-    pgettext_lazy("opening hours", "Mo"),
-    pgettext_lazy("opening hours", "Tu"),
-    pgettext_lazy("opening hours", "We"),
-    pgettext_lazy("opening hours", "Th"),
-    pgettext_lazy("opening hours", "Fr"),
-    pgettext_lazy("opening hours", "Sa"),
-    pgettext_lazy("opening hours", "Su"),
-)
 
 
 @at_counter(person=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def shop(request: HttpRequest, worker: Worker) -> HttpResponse:
-    """Pause and resume are for everybody who works here; the hours are the owner's."""
+    """Pause and resume are for everybody who works here; hours, notice and closing are the owner's."""
     at = now()
     error: dict[str, str] = {}
     if request.method == "POST":
-        acts = {"pause": _pause, "resume": _resume}
-        act = acts.get(request.POST.get("action", ""))
-        if act is None:
+        act = ACTS.get(request.POST.get("action", ""))
+        if act is None or (request.POST["action"] in OF_OWNERS and not worker.is_owner):
             raise Http404
         error = act(request, worker, at)
         if not error:
@@ -64,9 +72,9 @@ def shop(request: HttpRequest, worker: Worker) -> HttpResponse:
     held = numbers.here + numbers.expected
     context = {
         "problem": next((words for reason, words in error.items() if reason in ONE_TAP), ""),
-        "current": _shown_pause(current) if current else None,
-        "planned": [_shown_pause(row) for row in planned],
-        "past": [_shown_pause(row) for row in points.past_pauses(worker.point, now=at, limit=PAST_PAUSES)],
+        "current": shown_pause(current) if current else None,
+        "planned": [shown_pause(row) for row in planned],
+        "past": [shown_pause(row) for row in points.past_pauses(worker.point, now=at, limit=PAST_PAUSES)],
         "taps": [_tap(worker.point, reason, at, planned) for reason in ONE_TAP],
         "with_days": [
             {
@@ -84,7 +92,7 @@ def shop(request: HttpRequest, worker: Worker) -> HttpResponse:
         "room": max(0, worker.point.capacity - held),
         "days": days_of(worker.point.opening_hours, rows, first=localdate(at)),
         "active": worker.point.status == ServicePoint.Status.ACTIVE,
-    }
+    } | _of_owner(request, worker, error)
     return shown(request, worker, "pickup/shop.html", context, status=400 if error else 200)
 
 
@@ -99,7 +107,7 @@ def _tap(point: ServicePoint, reason: Pause.Reason, at: datetime, planned: list[
     return {"reason": reason, "name": REASONS[reason][0], "hint": REASONS[reason][1], "until": end}
 
 
-def _shown_pause(row: Pause) -> dict[str, Any]:
+def shown_pause(row: Pause) -> dict[str, Any]:
     """A pause in words. Where it begins or ends with a day, the page tells the day and not midnight."""
     begins, ends = row.period.lower, row.period.upper
     whole = ends is not None and localtime(ends).time() == time()
@@ -143,9 +151,9 @@ def _pause(request: HttpRequest, worker: Worker, at: datetime) -> dict[str, str]
 
 
 def _overlap_words(standing: Pause) -> str:
-    shown_pause = _shown_pause(standing)
+    shown_as = shown_pause(standing)
     return _("There is a pause already: %(name)s, from %(begins)s to %(ends)s. End that one first.") % {
-        "name": shown_pause["name"],
+        "name": shown_as["name"],
         "begins": f"{localtime(standing.period.lower):%m-%d %H:%M}" if standing.period.lower else "…",
         "ends": f"{localtime(standing.period.upper):%m-%d %H:%M}" if standing.period.upper else "…",
     }
@@ -164,6 +172,91 @@ def _resume(request: HttpRequest, worker: Worker, at: datetime) -> dict[str, str
         raise Http404 from None
     messages.success(request, _("The pause is over: new parcels may come."))
     return {}
+
+
+def _of_owner(request: HttpRequest, worker: Worker, error: dict[str, str]) -> dict[str, Any]:
+    """The notice to visitors and the closing: an owner's, but everybody who works here reads them."""
+    kept: VisitorNotice | None = getattr(worker.point, "visitor_notice", None)
+    notice = {name: getattr(kept, name, "") for name in NOTICE_FIELDS}
+    if "notice" in error:
+        notice = {name: request.POST.get(name, "") for name in NOTICE_FIELDS}
+    names = ("first", "last", "reason") if "closing" in error else ()
+    return {
+        "notice": notice | {"kept": kept},
+        "notice_letters": NOTICE_LETTERS,
+        "closing": closings.current(worker.point),
+        "left": closings.left_at(worker.point),
+        "typed": {name: request.POST.get(name, "") for name in names},
+        "owner_error": {name: error.get(name, "") for name in ("notice", "closing")},
+    }
+
+
+def _owner(worker: Worker) -> User:
+    assert worker.user is not None, "only an owner who is signed in comes here"
+    return worker.user
+
+
+def _notice(request: HttpRequest, worker: Worker, at: datetime) -> dict[str, str]:
+    first, last = day_from(request.POST.get("first_day")), day_from(request.POST.get("last_day"))
+    try:
+        if last is None:
+            raise points.NoticeRefused("bad_days")
+        points.set_notice(
+            point_id=worker.point.pk,
+            text_zh=request.POST.get("text_zh", ""),
+            text_en=request.POST.get("text_en", ""),
+            first_day=first or localdate(at),
+            last_day=last,
+            by=_owner(worker),
+            now=at,
+        )
+    except points.NoticeRefused as refused:
+        return {"notice": str(NOTICE_REFUSED[refused.code])}
+    messages.success(request, _("Visitors read it on the days you chose."))
+    return {}
+
+
+def _no_notice(request: HttpRequest, worker: Worker, at: datetime) -> dict[str, str]:
+    points.remove_notice(point_id=worker.point.pk, by=_owner(worker))
+    messages.success(request, _("The notice is taken away."))
+    return {}
+
+
+def _ask_closing(request: HttpRequest, worker: Worker, at: datetime) -> dict[str, str]:
+    first, last = day_from(request.POST.get("first")), day_from(request.POST.get("last"))
+    try:
+        if first is None or last is None:
+            raise closings.Refused("bad_days")
+        plan = closings.Plan(first, last, request.POST.get("reason", "").replace("\x00", "")[:200])
+        closings.ask(point=worker.point, plan=plan, by=_owner(worker), now=at)
+    except closings.Refused as refused:
+        return {"closing": str(CLOSING_REFUSED[refused.code])}
+    messages.success(request, _("The network is asked. Until it agrees, everything goes on as usual."))
+    return {}
+
+
+def _withdraw_closing(request: HttpRequest, worker: Worker, at: datetime) -> dict[str, str]:
+    """An owner takes back what was asked for; what the network has planned, the network takes back."""
+    row = closings.current(worker.point)
+    if row is None or row.state != Closing.State.ASKED:
+        return {"closing": str(CLOSING_REFUSED["not_open"])}
+    try:
+        closings.drop(point=worker.point, by=_owner(worker), now=at, asked_only=True)
+    except closings.Refused as refused:
+        return {"closing": str(CLOSING_REFUSED[refused.code])}
+    messages.success(request, _("The request is taken back."))
+    return {}
+
+
+ACTS: dict[str, Callable[[HttpRequest, Worker, datetime], dict[str, str]]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "notice": _notice,
+    "no-notice": _no_notice,
+    "ask-closing": _ask_closing,
+    "withdraw-closing": _withdraw_closing,
+}
+OF_OWNERS = ("notice", "no-notice", "ask-closing", "withdraw-closing")
 
 
 def days_of(hours: str, pauses: list[Pause], *, first: date) -> list[dict[str, Any]]:

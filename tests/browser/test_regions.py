@@ -162,7 +162,7 @@ def test_a_point_tells_its_load(page: Page) -> None:
     popup = page.locator(".maplibregl-popup")
     expect(popup).to_contain_text("Corner Shop")
     expect(popup).to_contain_text("1 of 10 parcels")
-    assert "/admin/network/servicepoint/" in (popup.get_by_role("link", name="Open").get_attribute("href") or "")
+    assert "/regions/points/" in (popup.get_by_role("link", name="Open").get_attribute("href") or "")
 
 
 @on_both_screens

@@ -23,16 +23,19 @@ from network.models import (
     Appointment,
     Boundary,
     BoundaryOverlap,
+    Closing,
     ConfirmedPlace,
     Device,
     Level,
     Membership,
     Pause,
+    PointApplication,
     RegionAlias,
     ServicePoint,
     SignInAttempt,
     SignInCode,
     User,
+    VisitorNotice,
 )
 from pickup import codes, delegation, disputes, releases, scanning, settlements
 from pickup.models import (
@@ -110,6 +113,17 @@ def whole_network() -> Parcel:
     waiting = make_ready_parcel(scanner, point, region_ids=chain_ids(chain), phone="+8613800135678")
     scanning.record(scanner, scan("pickup", waiting, code=factories.wrong_code_for(waiting)))
     Pause.objects.create(service_point=point, reason="full", period=DateTimeTZRange(now(), now() + timedelta(days=1)))
+    Closing.objects.create(
+        service_point=point, state="asked", reason="rent", begins_at=now(), last_day=now().date(), made_at=now()
+    )
+    VisitorNotice.objects.create(
+        service_point=point, text_en="east door", first_day=now().date(), last_day=now().date(), changed_by=owner,
+        changed_at=now(),
+    )  # fmt: skip
+    PointApplication.objects.create(
+        applicant=owner, name="Second Shop", address="广东省深圳市南山区", phone="+8613900007777",
+        location=point.location, capacity=10, photo=b"", made_at=now(),
+    )  # fmt: skip
     RegionAlias.objects.create(region=chain[Level.CITY], name="鹏城")
     first, second = Boundary.objects.order_by("id")[:2]
     BoundaryOverlap.objects.create(first=first, second=second, area_m2=1.5)

@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils.timezone import now
 from PIL import Image
 
+from network import photos
 from network.models import Level, Region, ServicePoint, User
 from pickup import disputes, ledger, recipients, releases, scanning
 from pickup.models import Handover, ManualRelease, Parcel, Posting, Scan
@@ -51,7 +52,7 @@ def admin() -> User:
 
 
 def release(scanner: Scanner, parcel: Parcel, **fields: object) -> Answer:
-    photo = releases.kept_photo(picture())
+    photo = photos.kept(picture())
     return releases.release(scanner, scan("pickup", parcel, **fields), reason="no_phone", note="", photo=photo)
 
 
@@ -224,8 +225,8 @@ def test_a_photo_loses_where_it_was_taken_and_its_size() -> None:
     exif[0x010F] = "a camera"
     written = io.BytesIO()
     image.save(written, "JPEG", exif=exif)
-    with Image.open(io.BytesIO(releases.kept_photo(written.getvalue()))) as kept:
-        assert max(kept.size) == releases.PHOTO_SIDE
+    with Image.open(io.BytesIO(photos.kept(written.getvalue()))) as kept:
+        assert max(kept.size) == photos.SIDE
         assert not kept.getexif()
 
 
@@ -235,15 +236,15 @@ def test_a_photo_loses_where_it_was_taken_and_its_size() -> None:
         (b"", "empty"),
         (b"GIF89a not a picture", "unreadable"),
         (picture()[:200], "unreadable"),
-        (b"\xff\xd8" + b"0" * releases.PHOTO_BYTES, "too_large"),
+        (b"\xff\xd8" + b"0" * photos.BYTES, "too_large"),
         (picture(6000, 5000, "PNG"), "too_large"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "unreadable"),
     ],
     ids=["empty", "gif", "cut", "bytes", "pixels", "svg"],
 )
 def test_what_is_no_photo_is_refused(uploaded: bytes, code: str) -> None:
-    with pytest.raises(releases.BadPhoto) as refused:
-        releases.kept_photo(uploaded)
+    with pytest.raises(photos.BadPhoto) as refused:
+        photos.kept(uploaded)
     assert refused.value.code == code
 
 
