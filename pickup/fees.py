@@ -206,7 +206,7 @@ def is_taken_back(handover: Handover) -> bool:
 
 def differences(handover: Handover, explanation: Explanation, postings: Sequence[Posting]) -> list[Difference]:
     """Hold the postings of a hand-over against what the rules say of it; nothing wrong is an empty list."""
-    posted = {posting.appointment_id: posting for posting in postings if posting.kind in FEES}
+    posted = {posting.appointment_id: posting for posting in postings if posting.kind in ledger.FEES}
     reversed_ids = {posting.reverses_id for posting in postings if posting.kind == Posting.Kind.REVERSAL}
     expected: dict[int | None, tuple[int, Step | None]] = {}
     if earns(handover):
@@ -221,9 +221,6 @@ def differences(handover: Handover, explanation: Explanation, postings: Sequence
         names = _wrongs(handover, explanation, amount, seat, fee, reversed_ids)
         wrong.extend(Difference(name, key, amount, fee.amount_minor if fee else 0) for name in names)
     return wrong
-
-
-FEES = (Posting.Kind.POINT_FEE, Posting.Kind.AGENT_FEE)
 
 
 def _wrongs(

@@ -1,5 +1,5 @@
 from network.models.addresses import Address
-from network.models.agents import Agent, Appointment
+from network.models.agents import Agent, Appointment, AppointmentApplication, PointProposal
 from network.models.maps import Outline, PointCell
 from network.models.points import Device, Invitation, Membership, Pairing, Pause, ServicePoint, Size
 from network.models.regions import Boundary, BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
@@ -10,6 +10,7 @@ __all__ = [
     "Address",
     "Agent",
     "Appointment",
+    "AppointmentApplication",
     "Boundary",
     "BoundaryOverlap",
     "BoundarySet",
@@ -21,6 +22,7 @@ __all__ = [
     "Pairing",
     "Pause",
     "PointCell",
+    "PointProposal",
     "Region",
     "RegionAlias",
     "ServicePoint",
