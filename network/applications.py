@@ -65,6 +65,11 @@ def held_until(region: Region, *, at: datetime) -> datetime | None:
     return until
 
 
+def is_soon(until: datetime, *, at: datetime) -> bool:
+    """Whether a region that is held until then may be applied for now."""
+    return until <= at + agents.SOON
+
+
 def open_regions(*, at: datetime, level: Level | None = None, text: str = "") -> QuerySet[Region]:
     """Regions that may be applied for: vacant, or vacant soon. `held_until` is null where nobody holds them now."""
     rows = Region.objects.select_related("parent")
@@ -81,7 +86,7 @@ def open_regions(*, at: datetime, level: Level | None = None, text: str = "") ->
 def submit(*, user: User, region: Region, reasons: str, contact: str, now: datetime) -> AppointmentApplication:
     """Apply for a region. Raises NotVacant, AlreadyWaiting, TooMany."""
     until = held_until(region, at=now)
-    if until is not None and until > now + agents.SOON:
+    if until is not None and not is_soon(until, at=now):
         raise NotVacant(until)
     try:
         with transaction.atomic(durable=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -216,3 +217,24 @@ def vacancies(*, at: datetime) -> list[tuple[Level, int, int]]:
     held = Count("appointments", filter=Q(appointments__valid__contains=at))
     rows = Region.objects.values_list("level").annotate(number=Count("pk", distinct=True), held=held).order_by("level")
     return [(Level(level), number, number - held) for level, number, held in rows]
+
+
+# Small enough for a page: the coarsest outline that is not much coarser than the region is wide.
+_OUTLINES = """
+    SELECT b.region_id, ST_AsGeoJSON(ST_Transform(o.geom, 4326), 5) FROM network_boundary b
+    JOIN network_outline o ON o.boundary_id = b.id
+         AND o.zoom = CASE WHEN b.radius_m > 300000 THEN 6 WHEN b.radius_m > 30000 THEN 8 ELSE 10 END
+    WHERE b.region_id = ANY (%s) AND b.valid @> %s
+"""
+
+
+def outlines(region_ids: list[int], *, at: datetime) -> dict[str, Any]:
+    """Return the simplified boundaries in force of a few regions, as a GeoJSON collection in degrees."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OUTLINES, [region_ids, at])
+        rows = cursor.fetchall()
+    features = [
+        {"type": "Feature", "properties": {"region": region_id}, "geometry": json.loads(shape)}
+        for region_id, shape in rows
+    ]
+    return {"type": "FeatureCollection", "features": features}

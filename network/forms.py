@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from network.models import Membership, User
+from network.models import AppointmentApplication, Membership, User
 
 
 class PhoneField(forms.CharField):
@@ -124,3 +124,26 @@ class InviteForm(forms.Form):
         widget=forms.TextInput(attrs={"type": "tel", "autocomplete": "off", "inputmode": "tel"}),
     )
     role = forms.ChoiceField(label=_("Role"), choices=Membership.Role.choices, initial=Membership.Role.CLERK)
+
+
+class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Why somebody wants a region. There is nothing to pay, so there is no field for it (R9)."""
+
+    name = forms.CharField(label=_("Your name"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+
+    class Meta:
+        model = AppointmentApplication
+        fields = ("reasons", "contact")
+        widgets = {"reasons": forms.Textarea(attrs={"rows": 6})}
+        labels = {
+            "reasons": _("Why you: what you know of the region and its shops, and what you would do"),
+            "contact": _("How and when you are best reached, if not by your phone"),
+        }
+
+    field_order = ("name", "reasons", "contact")
+
+    def __init__(self, *args: Any, named: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if named:
+            del self.fields["name"]
+        self.order_fields(self.field_order)

@@ -3,7 +3,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from network.views import account, passkeys, regions, sign_in
+from network.views import account, passkeys, regions, sign_in, vacancies
 
 urlpatterns = [
     path("", sign_in.sign_in, name="sign-in"),
@@ -19,6 +19,10 @@ urlpatterns = [
     path("account/passkeys/<int:passkey_id>/", account.change_passkey, name="account-passkey"),
     path("account/invitations/<int:invitation_id>/", account.answer_invitation, name="account-invitation"),
     path("account/shops/<int:point_id>/leave/", account.leave, name="account-leave"),
+    path("vacancies/", vacancies.vacancies, name="vacancies"),
+    path("vacancies/mine/", vacancies.mine, name="applications-mine"),
+    path("vacancies/mine/<int:application_id>/withdraw/", vacancies.withdraw, name="application-withdraw"),
+    path("vacancies/<slug:code>/", vacancies.apply_for, name="apply"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("admin/login/", sign_in.admin_sign_in),
     path("regions/tiles/regions/<int:zoom>/<int:x>/<int:y>.pbf", regions.region_tile, name="region-tile"),

@@ -174,6 +174,13 @@ def steps(chain: Sequence[Region], held: Mapping[int, Appointment], *, tariff: T
     return told
 
 
+def part_of(region_id: int, chain: Sequence[Region], *, tariff: Tariff) -> tuple[int, int]:
+    """The part of the scale that is a region's own, appointed or not: from the ceilings below it up to its own."""
+    up_to = {region.pk: min(tariff.cap_minor, _ceiling(region, tariff)) for region in chain}
+    place = [region.pk for region in chain].index(region_id)
+    return max((up_to[region.pk] for region in chain[:place]), default=0), up_to[region_id]
+
+
 def _ceiling(region: Region, tariff: Tariff) -> int:
     return int(getattr(tariff, CEILING_OF[Level(region.level)]))
 

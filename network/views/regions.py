@@ -20,7 +20,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.timezone import get_current_timezone, now
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from network import access, atlas, tiles
 from network.models import Level, Region, User
@@ -34,15 +34,18 @@ P = ParamSpec("P")
 Page = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
-def for_staff(*also: str, data: bool = False) -> Callable[[Page[P]], Callable[..., HttpResponseBase]]:
+def for_staff(
+    *also: str, data: bool = False, posts: bool = False
+) -> Callable[[Page[P]], Callable[..., HttpResponseBase]]:
     """A page about regions: for staff who may view regions, and what else is named by its permission.
 
     For everybody else who is signed in it does not exist. `data`: answered to a script, so that a stranger gets 401
-    and not the sign-in page.
+    and not the sign-in page. `posts`: the page has a form.
     """
+    methods = require_http_methods(["GET", "HEAD", "POST"]) if posts else require_safe
 
     def door(page: Page[P]) -> Callable[..., HttpResponseBase]:
-        @require_safe
+        @methods
         @wraps(page)
         def entered(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not request.user.is_authenticated:
