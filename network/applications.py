@@ -83,6 +83,12 @@ def open_regions(*, at: datetime, level: Level | None = None, text: str = "") ->
     return rows.filter(~Exists(now_held) | ~Exists(for_long)).annotate(held_until=until).order_by("path")
 
 
+def coarsest_open(*, at: datetime) -> Level | None:
+    """The coarsest level of which some region may be applied for, or None if none may."""
+    level = open_regions(at=at).order_by("level").values_list("level", flat=True).first()
+    return None if level is None else Level(level)
+
+
 def submit(*, user: User, region: Region, reasons: str, contact: str, now: datetime) -> AppointmentApplication:
     """Apply for a region. Raises NotVacant, AlreadyWaiting, TooMany."""
     until = held_until(region, at=now)

@@ -252,10 +252,10 @@ def _full_points(half_minute: int) -> tuple[int, ...]:
 _NEAREST = """
     SELECT o.id, near.name, near.metres FROM network_pointproposal o
     CROSS JOIN LATERAL (
-        SELECT some.name, ST_Distance(some.location::geography, o.location::geography) AS metres FROM (
+        SELECT close.name, ST_Distance(close.location::geography, o.location::geography) AS metres FROM (
             SELECT p.name, p.location FROM network_servicepoint p WHERE p.status = 'active'
             ORDER BY p.location <-> o.location LIMIT 16
-        ) some ORDER BY metres LIMIT 1
+        ) close ORDER BY metres LIMIT 1
     ) near WHERE o.id = ANY (%(proposals)s)
 """
 

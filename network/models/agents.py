@@ -13,6 +13,7 @@ from django.contrib.postgres.indexes import GistIndex
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from network.models.points import ServicePoint
 from network.models.regions import Region
@@ -109,7 +110,7 @@ class AppointmentApplication(models.Model):
     class Status(models.TextChoices):
         WAITING = "waiting", _("waiting")
         APPROVED = "approved", _("approved")
-        REFUSED = "refused", _("refused")
+        REFUSED = "refused", pgettext_lazy("application", "refused")
         WITHDRAWN = "withdrawn", _("withdrawn")
 
     user = models.ForeignKey(
@@ -178,7 +179,7 @@ class PointProposal(models.Model):
     class Status(models.TextChoices):
         WAITING = "waiting", _("waiting")
         TAKEN = "taken", _("taken up")
-        REFUSED = "refused", _("refused")
+        REFUSED = "refused", pgettext_lazy("application", "refused")
         WITHDRAWN = "withdrawn", _("withdrawn")
 
     agent = models.ForeignKey(Agent, models.PROTECT, related_name="proposals", verbose_name=_("agent"))

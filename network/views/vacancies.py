@@ -35,7 +35,7 @@ def vacancies(request: HttpRequest) -> HttpResponse:
     text = request.GET.get("q", "").replace("\x00", "").strip()[:100]
     at = now()
     # Thousands of districts are nobody's beginning: the list opens with the coarsest level that has a vacancy.
-    level = chosen if chosen is not None or text else _first_level()
+    level = chosen if "level" in request.GET or text else applications.coarsest_open(at=at)
     rows = applications.open_regions(at=at, level=level, text=text)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     user = request.user if isinstance(request.user, User) else None
@@ -46,15 +46,10 @@ def vacancies(request: HttpRequest) -> HttpResponse:
         "levels": Level.choices,
         "level": level,
         "text": text,
-        "query": urlencode({name: value for name, value in {"q": text, "level": chosen or ""}.items() if value}),
+        "query": urlencode({name: value for name, value in {"q": text, "level": level or ""}.items() if value}),
         "homes": homes_of(user) if user else [],
     }
     return render(request, "network/vacancies.html", context)
-
-
-def _first_level() -> Level | None:
-    first = Region.objects.filter(level__gte=Level.PROVINCE).order_by("level").values_list("level", flat=True).first()
-    return None if first is None else Level(first)
 
 
 def _waiting_of(user: User) -> set[int]:

@@ -434,7 +434,7 @@ def test_a_proposal_that_cannot_be_one_is_refused(
 
 def test_the_pages_ask_the_database_a_fixed_number_of_times(client: Client, border: Border, person: User) -> None:
     client.force_login(person)
-    counted = {}
+    counted: dict[str, int] = {}
     for more in (1, 5):
         for _ in range(more):
             pick_up(border.scanner, border.parcel(113.95))
@@ -444,7 +444,7 @@ def test_the_pages_ask_the_database_a_fixed_number_of_times(client: Client, bord
             with CaptureQueriesContext(connection) as queries:
                 assert client.get(path).status_code == 200
             assert counted.setdefault(path, len(queries)) == len(queries), path
-    assert counted == QUERIES, counted
+    assert list(counted.values()) == QUERIES
 
 
-QUERIES: dict[str, int] = {}
+QUERIES = [13, 10, 9, 7, 13, 7, 5, 0]  # of `PAGES`, in their order
