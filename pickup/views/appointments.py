@@ -28,7 +28,7 @@ from pickup import ledger, territory
 Status = AppointmentApplication.Status
 LOOKED_BACK = timedelta(days=30)
 SHOWS = {
-    "force": gettext_lazy("in force"),
+    "force": gettext_lazy("in force now"),
     "soon": gettext_lazy("ending soon"),
     "later": gettext_lazy("later"),
     "over": gettext_lazy("over"),
