@@ -28,6 +28,7 @@ from network.models import (
     Address,
     Agent,
     Appointment,
+    AppointmentApplication,
     Boundary,
     BoundaryOverlap,
     BoundarySet,
@@ -41,6 +42,7 @@ from network.models import (
     Pause,
     PointApplication,
     PointCell,
+    PointProposal,
     Region,
     RegionAlias,
     ServicePoint,
@@ -73,6 +75,8 @@ admin.site.unregister([EmailAddress, Authenticator])
 # What a constraint or a guard of the database says to a person, by its name or a part of its message.
 REFUSALS: dict[str, Any] = {
     "appointment_one_agent_at_a_time": _("Somebody is appointed to this region during that time."),
+    "appointment_only_ends": _("An appointment is not changed: it is ended, or another one is made."),
+    "appointment_is_given_by_another": _("Nobody appoints themselves."),
     "appointment_period_ends": _("An appointment has a first and a last moment, and the last comes later."),
     "pause_one_at_a_time": _("The shop is paused during that time already."),
     "pause_not_empty": _("The pause ends after it begins."),
@@ -612,9 +616,9 @@ class AgentAdmin(LastingAdmin):
 
 @admin.register(Appointment)
 class AppointmentAdmin(LastingAdmin):
-    """Fees name the appointment that earned them, so agent and region stay; only its end and reason may change."""
+    """Fees name the appointment that earned them, so that it stays as it is. Its own page ends and renews it."""
 
-    list_display = ["region", "agent", "in_force"]
+    list_display = ["region", "agent", "in_force", "ended_at"]
     list_filter = ["region__level"]
     list_select_related = ["region", "agent"]
     search_fields = ["agent__name", "=agent__ref", "region__name", "=region__code"]
@@ -625,5 +629,33 @@ class AppointmentAdmin(LastingAdmin):
     def in_force(self, appointment: Appointment) -> str:
         return period(appointment.valid)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["agent", "region"] if obj is not None else []
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is None and super().has_change_permission(request, obj)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        given = ["agent", "region", "valid", "reason"]
+        return [*given, "appointed_by", "ended_by", "ended_at", "end_reason"] if obj is not None else given
+
+    def save_model(self, request: HttpRequest, obj: Appointment, form: Any, change: bool) -> None:
+        assert isinstance(request.user, User), "the administration lets nobody else in"
+        obj.appointed_by = request.user
+        super().save_model(request, obj, form, change)
+
+
+@admin.register(AppointmentApplication)
+class AppointmentApplicationAdmin(ReadOnlyAdmin):
+    list_display = ["region", "user", "status", "made_at", "decided_by"]
+    list_filter = ["status", "region__level"]
+    list_select_related = ["region", "user", "decided_by"]
+    search_fields = ["region__name", "=region__code", "user__name", "=user__phone"]
+    ordering = ["-id"]
+
+
+@admin.register(PointProposal)
+class PointProposalAdmin(ReadOnlyAdmin):
+    list_display = ["name", "region", "agent", "status", "made_at"]
+    list_filter = ["status"]
+    list_select_related = ["region", "agent"]
+    search_fields = ["name", "address", "region__name", "=region__code", "=agent__ref"]
+    exclude = ["location"]
+    ordering = ["-id"]

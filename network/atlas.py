@@ -191,25 +191,6 @@ def box_of(region: Region | None, *, at: datetime) -> Box | None:
     return None
 
 
-_OUTLINES = """
-    SELECT r.id, r.name, ST_AsGeoJSON(ST_Transform(o.geom, 4326), 5)
-    FROM network_region r JOIN network_boundary b ON b.region_id = r.id AND b.valid @> %s
-    JOIN network_outline o ON o.boundary_id = b.id AND o.zoom = CASE WHEN r.level >= 4 THEN 10 ELSE 8 END
-    WHERE r.id = ANY (%s) ORDER BY r.level, r.id
-"""
-
-
-def outlines(region_ids: list[int], *, at: datetime) -> dict[str, Any]:
-    """Return the outlines of some regions as GeoJSON, simplified as the map draws them from afar."""
-    with connection.cursor() as cursor:
-        cursor.execute(_OUTLINES, [at, region_ids])
-        features = [
-            {"type": "Feature", "id": pk, "properties": {"name": name}, "geometry": json.loads(geometry)}
-            for pk, name, geometry in cursor.fetchall()
-        ]
-    return {"type": "FeatureCollection", "features": features}
-
-
 def facts_of(region: Region, *, at: datetime) -> dict[str, Any]:
     """Everything of a region that this package knows, for its page. `at` decides who is appointed and what is drawn."""
     appointments = list(region.appointments.select_related("agent").order_by("-valid"))
@@ -236,3 +217,24 @@ def vacancies(*, at: datetime) -> list[tuple[Level, int, int]]:
     held = Count("appointments", filter=Q(appointments__valid__contains=at))
     rows = Region.objects.values_list("level").annotate(number=Count("pk", distinct=True), held=held).order_by("level")
     return [(Level(level), number, number - held) for level, number, held in rows]
+
+
+# Small enough for a page: the coarsest outline that is not much coarser than the region is wide.
+_OUTLINES = """
+    SELECT r.id, r.name, ST_AsGeoJSON(ST_Transform(o.geom, 4326), 5)
+    FROM network_region r JOIN network_boundary b ON b.region_id = r.id AND b.valid @> %s
+    JOIN network_outline o ON o.boundary_id = b.id
+         AND o.zoom = CASE WHEN b.radius_m > 300000 THEN 6 WHEN b.radius_m > 30000 THEN 8 ELSE 10 END
+    WHERE r.id = ANY (%s) ORDER BY r.level, r.id
+"""
+
+
+def outlines(region_ids: list[int], *, at: datetime) -> dict[str, Any]:
+    """Return the simplified boundaries in force of a few regions, as a GeoJSON collection in degrees."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OUTLINES, [at, region_ids])
+        features = [
+            {"type": "Feature", "id": pk, "properties": {"name": name}, "geometry": json.loads(geometry)}
+            for pk, name, geometry in cursor.fetchall()
+        ]
+    return {"type": "FeatureCollection", "features": features}

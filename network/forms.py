@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from network import photos
-from network.models import Membership, User
+from network.models import AppointmentApplication, Membership, User
 
 
 class PhoneField(forms.CharField):
@@ -139,7 +139,7 @@ class PlaceForm(forms.Form):
             self.fields[name].widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
 
 
-class ApplicationForm(PlaceForm):
+class PointApplicationForm(PlaceForm):
     """An application for a service point. The photo may stay away where one was sent before."""
 
     name = forms.CharField(label=_("Name of the shop"), max_length=100)
@@ -181,3 +181,26 @@ class ApplicationForm(PlaceForm):
                 "unreadable": _("This is not a photo that can be read. Send JPEG, PNG or WebP."),
             }
             raise ValidationError(words[error.code], code=error.code) from error
+
+
+class AppointmentApplicationForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Why somebody wants a region. There is nothing to pay, so there is no field for it (R9)."""
+
+    name = forms.CharField(label=_("Your name"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+
+    class Meta:
+        model = AppointmentApplication
+        fields = ("reasons", "contact")
+        widgets = {"reasons": forms.Textarea(attrs={"rows": 6})}
+        labels = {
+            "reasons": _("Why you: what you know of the region and its shops, and what you would do"),
+            "contact": _("How and when you are best reached, if not by your phone"),
+        }
+
+    field_order = ("name", "reasons", "contact")
+
+    def __init__(self, *args: Any, named: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if named:
+            del self.fields["name"]
+        self.order_fields(self.field_order)

@@ -3,7 +3,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from network.views import account, apply, passkeys, regions, sign_in
+from network.views import account, apply, passkeys, regions, sign_in, vacancies
 
 urlpatterns = [
     path("", sign_in.sign_in, name="sign-in"),
@@ -24,6 +24,10 @@ urlpatterns = [
     path("apply/<int:application_id>/withdraw/", apply.withdraw, name="application-withdraw"),
     path("apply/<int:application_id>/photo/", apply.photo, name="application-photo"),
     path("apply/tiles/<int:zoom>/<int:x>/<int:y>.pbf", apply.tile, name="apply-tile"),
+    path("vacancies/", vacancies.vacancies, name="vacancies"),
+    path("vacancies/mine/", vacancies.mine, name="applications-mine"),
+    path("vacancies/mine/<int:application_id>/withdraw/", vacancies.withdraw, name="vacancy-withdraw"),
+    path("vacancies/<slug:code>/", vacancies.apply_for, name="vacancy"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("admin/login/", sign_in.admin_sign_in),
     path("regions/tiles/regions/<int:zoom>/<int:x>/<int:y>.pbf", regions.region_tile, name="region-tile"),

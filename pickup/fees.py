@@ -174,6 +174,13 @@ def steps(chain: Sequence[Region], held: Mapping[int, Appointment], *, tariff: T
     return told
 
 
+def part_of(region_id: int, chain: Sequence[Region], *, tariff: Tariff) -> tuple[int, int]:
+    """The part of the scale that is a region's own, appointed or not: from the ceilings below it up to its own."""
+    up_to = {region.pk: min(tariff.cap_minor, _ceiling(region, tariff)) for region in chain}
+    place = [region.pk for region in chain].index(region_id)
+    return max((up_to[region.pk] for region in chain[:place]), default=0), up_to[region_id]
+
+
 def _ceiling(region: Region, tariff: Tariff) -> int:
     return int(getattr(tariff, CEILING_OF[Level(region.level)]))
 
@@ -206,7 +213,7 @@ def is_taken_back(handover: Handover) -> bool:
 
 def differences(handover: Handover, explanation: Explanation, postings: Sequence[Posting]) -> list[Difference]:
     """Hold the postings of a hand-over against what the rules say of it; nothing wrong is an empty list."""
-    posted = {posting.appointment_id: posting for posting in postings if posting.kind in FEES}
+    posted = {posting.appointment_id: posting for posting in postings if posting.kind in ledger.FEES}
     reversed_ids = {posting.reverses_id for posting in postings if posting.kind == Posting.Kind.REVERSAL}
     expected: dict[int | None, tuple[int, Step | None]] = {}
     if earns(handover):
@@ -221,9 +228,6 @@ def differences(handover: Handover, explanation: Explanation, postings: Sequence
         names = _wrongs(handover, explanation, amount, seat, fee, reversed_ids)
         wrong.extend(Difference(name, key, amount, fee.amount_minor if fee else 0) for name in names)
     return wrong
-
-
-FEES = (Posting.Kind.POINT_FEE, Posting.Kind.AGENT_FEE)
 
 
 def _wrongs(

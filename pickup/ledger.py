@@ -13,8 +13,10 @@ from django.db import connection
 from django.db.models import Case, Count, F, Q, QuerySet, Sum, When
 from django.db.models.functions import TruncDate
 
-from network.models import ServicePoint
+from network.models import Agent, Level, ServicePoint
 from pickup.models import Account, Arrival, Dispute, Parcel, Posting, Scan, Statement
+
+FEES = (Posting.Kind.POINT_FEE, Posting.Kind.AGENT_FEE)
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,15 @@ def earnings(point: ServicePoint, *, first: date, last: date) -> list[dict[str, 
     ]
 
 
+Payee = ServicePoint | Agent
+
+
 @dataclass(frozen=True)
 class Earned:
-    """What came to a point in one currency: its fees and adjustments less what was taken back, payouts left aside.
+    """What came to a payee in one currency: the fees and adjustments less what was taken back, payouts left aside.
 
-    `pickups` counts the fees, `taken_back` those of them or of earlier days that were reversed.
+    `pickups` counts the fees, `taken_back` those of them or of earlier days that were reversed. `region_id` and
+    `level` are those an agent's fees were for, None where adjustments stand.
     """
 
     currency: str
@@ -118,12 +124,18 @@ class Earned:
     pickups: int
     taken_back: int
     day: date | None = None
+    region_id: int | None = None
+    level: Level | None = None
 
 
-def earned_by(point: ServicePoint) -> QuerySet[Posting]:
-    """A point's earnings, one posting each, with `signed_minor` as the point sees it."""
-    own = list(Account.objects.filter(service_point=point).values_list("pk", flat=True))
-    came = Q(credit__in=own, kind__in=[Posting.Kind.POINT_FEE, Posting.Kind.ADJUSTMENT])
+def _owned_by(payee: Payee) -> Q:
+    return Q(service_point=payee) if isinstance(payee, ServicePoint) else Q(agent=payee)
+
+
+def earned_by(payee: Payee) -> QuerySet[Posting]:
+    """A payee's earnings, one posting each, with `signed_minor` as the payee sees it."""
+    own = list(Account.objects.filter(_owned_by(payee)).values_list("pk", flat=True))
+    came = Q(credit__in=own, kind__in=[*FEES, Posting.Kind.ADJUSTMENT])
     went = Q(debit__in=own, kind=Posting.Kind.REVERSAL)
     return Posting.objects.filter(came | went).annotate(
         signed_minor=Case(When(credit__in=own, then=F("amount_minor")), default=-F("amount_minor"))
@@ -141,13 +153,13 @@ def between(rows: QuerySet[Posting], *, first: date, last: date) -> QuerySet[Pos
 
 def _numbers(within: Q | None = None) -> dict[str, Any]:
     """The sums of a group of postings that `earned_by` gave, of all or of those within a time."""
-    kinds = {"pickups": Posting.Kind.POINT_FEE, "taken_back": Posting.Kind.REVERSAL}
-    counts = {name: Count("id", filter=Q(kind=kind) & (within or Q())) for name, kind in kinds.items()}
+    kinds = {"pickups": FEES, "taken_back": (Posting.Kind.REVERSAL,)}
+    counts = {name: Count("id", filter=Q(kind__in=some) & (within or Q())) for name, some in kinds.items()}
     return {"total_minor": Sum("signed_minor", filter=within, default=0), **counts}
 
 
-def earned_in(point: ServicePoint, periods: Mapping[str, tuple[date, date]]) -> dict[str, list[Earned]]:
-    """What a point earned in each of the named periods, by currency, in one statement. Empty where nothing came."""
+def earned_in(payee: Payee, periods: Mapping[str, tuple[date, date]]) -> dict[str, list[Earned]]:
+    """What a payee earned in each of the named periods, by currency, in one statement. Empty where nothing came."""
     zone = ZoneInfo(settings.TIME_ZONE)
     numbers: dict[str, Any] = {}
     for name, (first, last) in periods.items():
@@ -157,7 +169,7 @@ def earned_in(point: ServicePoint, periods: Mapping[str, tuple[date, date]]) -> 
         )
         numbers |= {f"{name}_{key}": number for key, number in _numbers(within).items()}
     first, last = min(first for first, _ in periods.values()), max(last for _, last in periods.values())
-    rows: Any = between(earned_by(point), first=first, last=last).values("currency")
+    rows: Any = between(earned_by(payee), first=first, last=last).values("currency")
     rows = list(rows.annotate(**numbers).order_by("currency"))
     return {
         name: [
@@ -169,23 +181,40 @@ def earned_in(point: ServicePoint, periods: Mapping[str, tuple[date, date]]) -> 
     }
 
 
-def earned_by_day(point: ServicePoint, *, first: date, last: date) -> list[Earned]:
-    """What a point earned on each day that something was posted, newest first, a row for each currency."""
+def earned_by_day(payee: Payee, *, first: date, last: date) -> list[Earned]:
+    """What a payee earned on each day that something was posted, newest first, a row for each currency."""
     day = TruncDate("recorded_at", tzinfo=ZoneInfo(settings.TIME_ZONE))
-    rows: Any = between(earned_by(point), first=first, last=last).annotate(day=day).values("day", "currency")
+    rows: Any = between(earned_by(payee), first=first, last=last).annotate(day=day).values("day", "currency")
     rows = rows.annotate(**_numbers()).order_by("-day", "currency")
     return [Earned(row["currency"], row["total_minor"], row["pickups"], row["taken_back"], row["day"]) for row in rows]
 
 
+def earned_by_region(agent: Agent, *, first: date, last: date) -> list[Earned]:
+    """What an agent earned for each region, as it was paid then, the deepest level first."""
+    rows: Any = between(earned_by(agent), first=first, last=last).values("region_id", "level", "currency")
+    rows = rows.annotate(**_numbers()).order_by(F("level").desc(nulls_last=True), "region_id", "currency")
+    return [
+        Earned(
+            row["currency"],
+            row["total_minor"],
+            row["pickups"],
+            row["taken_back"],
+            region_id=row["region_id"],
+            level=None if row["level"] is None else Level(row["level"]),
+        )
+        for row in rows
+    ]
+
+
 def with_causes(rows: QuerySet[Posting]) -> QuerySet[Posting]:
     """Postings with what a line shows of each: the parcel, what took it back, and its statement if it has one."""
-    return rows.select_related("handover__parcel", "reversal", "line__statement__settlement")
+    return rows.select_related("handover__parcel", "reversal", "region", "line__statement__settlement")
 
 
-def statements_of(point: ServicePoint) -> QuerySet[Statement]:
-    """A point's statements of closed periods, newest first, with how many lines each has."""
+def statements_of(payee: Payee) -> QuerySet[Statement]:
+    """A payee's statements of closed periods, newest first, with how many lines each has."""
     return (
-        Statement.objects.filter(account__service_point=point)
+        Statement.objects.filter(account__in=Account.objects.filter(_owned_by(payee)))
         .select_related("settlement", "account")
         .annotate(line_count=Count("lines"))
         .order_by("-settlement__period", "settlement__currency")

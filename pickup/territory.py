@@ -6,15 +6,18 @@ Everything is counted when somebody looks, never kept in counters, and each ques
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from django.db import connection
+
 from network import tiles
 from network.models import Level, Region
-from pickup import ledger, parcels
-from pickup.models import Account
+from pickup import fees, ledger, parcels
+from pickup.models import Account, Tariff
 
 MOST_FULL = 50_000
 FULL_FOR_S = 30
@@ -102,6 +105,68 @@ def fees_of(region: Region, *, since: datetime, until: datetime) -> list[Fees]:
     ]
 
 
+# The pickups that still earn, by the chain of their address, the tariff and what all of its agents got together.
+_GRANTED = """
+    SELECT p.region_ids::text, f.tariff_id, coalesce(agents.total, 0), p.id, h.held_at FROM pickup_parcel p
+    JOIN LATERAL (
+        SELECT h.id, CASE WHEN s.proof = 'manual' THEN s.recorded_at ELSE p.collected_at END AS held_at
+        FROM pickup_handover h JOIN pickup_scan s ON s.id = h.scan_id
+        WHERE h.parcel_id = p.id AND h.undone_by_id IS NULL
+    ) h ON true
+    JOIN pickup_posting f ON f.handover_id = h.id AND f.kind = 'point_fee'
+         AND NOT EXISTS (SELECT FROM pickup_posting r WHERE r.reverses_id = f.id)
+    LEFT JOIN LATERAL (
+        SELECT sum(a.amount_minor) AS total FROM pickup_posting a WHERE a.handover_id = h.id AND a.kind = 'agent_fee'
+    ) agents ON true
+    WHERE p.region_ids && %(regions)s::bigint[] AND p.status = 'collected'
+      AND p.collected_at >= %(since)s AND p.collected_at < %(until)s
+"""
+_BY_REGION = f"""
+    SELECT region.id, g.region_ids, g.tariff_id, g.total, count(*)
+    FROM ({_GRANTED}) g (region_ids, tariff_id, total, parcel_id, at)
+    JOIN unnest(%(regions)s::bigint[]) AS region (id) ON region.id = ANY (g.region_ids::bigint[])
+    WHERE NOT EXISTS (SELECT FROM network_appointment a WHERE a.region_id = region.id AND a.valid @> g.at)
+    GROUP BY region.id, g.region_ids, g.tariff_id, g.total
+"""  # noqa: S608 - put together from constants
+
+
+@dataclass(frozen=True)
+class Unclaimed:
+    """The pickups of a time for addresses in a region that nobody held then, and what its agent would have got of them
+    (minor units): what went to the next agent above instead, and what stayed with the network.
+    """
+
+    currency: str
+    pickups: int
+    upward_minor: int
+    kept_minor: int
+
+
+def unclaimed(region_ids: Iterable[int], *, since: datetime, until: datetime) -> dict[int, list[Unclaimed]]:
+    """Tell of each region what its vacancy came to, by currency; regions without any such pickup are left out.
+
+    R8 seen as a scale: the agents of a pickup got together what the highest appointed ceiling allows, so a vacant
+    region's part, which lies between the ceilings below it and its own, went upward as far as that total reaches.
+    Raises tiles.TooMuch.
+    """
+    rows = tiles.run(_BY_REGION, {"regions": list(region_ids), "since": since, "until": until})
+    chains = {text: [int(part) for part in text.strip("{}").split(",")] for _, text, *_ in rows}
+    known = Region.objects.in_bulk({region_id for chain in chains.values() for region_id in chain})
+    tariffs = Tariff.objects.in_bulk({row[2] for row in rows})
+    sums: dict[tuple[int, str], list[int]] = {}
+    for region_id, text, tariff_id, total, number in rows:
+        tariff = tariffs[tariff_id]
+        below, own = fees.part_of(region_id, [known[one] for one in chains[text] if one in known], tariff=tariff)
+        part, upward = max(0, own - below), max(0, min(own, int(total)) - below)
+        sum_ = sums.setdefault((region_id, tariff.currency), [0, 0, 0])
+        for place, more in enumerate((number, number * upward, number * (part - upward))):
+            sum_[place] += more
+    found: dict[int, list[Unclaimed]] = {}
+    for (region_id, currency), (pickups, upward_minor, kept_minor) in sorted(sums.items()):
+        found.setdefault(region_id, []).append(Unclaimed(currency, pickups, upward_minor, kept_minor))
+    return found
+
+
 _IN_REVIEW = """
     SELECT count(*), count(a.location), count(*) FILTER (WHERE a.region_ids @> ARRAY[%(region)s]::bigint[])
     FROM pickup_order o JOIN network_address a ON a.id = o.address_id WHERE o.status = 'review'
@@ -169,3 +234,24 @@ def _full_points(half_minute: int) -> tuple[int, ...]:
     """One screen asks for a dozen tiles at once, all about the same points."""
     rows = tiles.run(_FULL, {"held": list(map(str, parcels.HELD)), "most": MOST_FULL})
     return tuple(point_id for (point_id,) in rows)
+
+
+_NEAREST = """
+    SELECT o.id, near.name, near.metres FROM network_pointproposal o
+    CROSS JOIN LATERAL (
+        SELECT close.name, ST_Distance(close.location::geography, o.location::geography) AS metres FROM (
+            SELECT p.name, p.location FROM network_servicepoint p WHERE p.status = 'active'
+            ORDER BY p.location <-> o.location LIMIT 16
+        ) close ORDER BY metres LIMIT 1
+    ) near WHERE o.id = ANY (%(proposals)s)
+"""
+
+
+def nearest_points(proposal_ids: Iterable[int]) -> dict[int, tuple[str, float]]:
+    """Return for each proposal the nearest active service point: its name, and metres on the ellipsoid.
+
+    A few are fetched by degrees and then compared by metres, whose order differs away from the equator.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_NEAREST, {"proposals": list(proposal_ids)})
+        return {proposal_id: (name, metres) for proposal_id, name, metres in cursor.fetchall()}

@@ -59,7 +59,7 @@ DROP FUNCTION closing_ends_once(), point_application_is_decided_once();
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("network", "0004_map"),
+        ("network", "0006_applications"),
     ]
 
     operations = [

@@ -1,5 +1,5 @@
 from network.models.addresses import Address
-from network.models.agents import Agent, Appointment
+from network.models.agents import Agent, Appointment, AppointmentApplication, PointProposal
 from network.models.maps import Outline, PointCell
 from network.models.places import ConfirmedPlace
 from network.models.point_applications import PointApplication
@@ -24,6 +24,7 @@ __all__ = [
     "Address",
     "Agent",
     "Appointment",
+    "AppointmentApplication",
     "Boundary",
     "BoundaryOverlap",
     "BoundarySet",
@@ -38,6 +39,7 @@ __all__ = [
     "Pause",
     "PointApplication",
     "PointCell",
+    "PointProposal",
     "Region",
     "RegionAlias",
     "ServicePoint",

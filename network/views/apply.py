@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from network import atlas, opening, point_applications, points, tiles
-from network.forms import ApplicationForm
+from network.forms import PointApplicationForm
 from network.models import PointApplication, User
 from network.point_applications import Draft, Refused
 from network.views.account import own_page
@@ -40,8 +40,8 @@ def apply(request: HttpRequest, user: User) -> HttpResponse:
     """The person's applications, and the form of a new one."""
     if request.method != "POST":
         start = {"phone": user.phone, "capacity": 200}
-        return _page(request, user, ApplicationForm(initial=start), form_of(SUGGESTED, today=localdate()))
-    form = ApplicationForm(request.POST, request.FILES)
+        return _page(request, user, PointApplicationForm(initial=start), form_of(SUGGESTED, today=localdate()))
+    form = PointApplicationForm(request.POST, request.FILES)
     hours = typed_form(request.POST)
     draft = _draft(form, hours)
     if draft is None:
@@ -68,8 +68,8 @@ def application(request: HttpRequest, user: User, application_id: int) -> HttpRe
         start |= {"lat": round(found.location.y, 6), "lon": round(found.location.x, 6)}
         week = opening.read(found.opening_hours) if found.opening_hours else None
         hours = form_of(week or SUGGESTED, today=localdate())
-        return _page(request, user, ApplicationForm(initial=start, has_photo=True), hours, corrected=found)
-    form = ApplicationForm(request.POST, request.FILES, has_photo=True)
+        return _page(request, user, PointApplicationForm(initial=start, has_photo=True), hours, corrected=found)
+    form = PointApplicationForm(request.POST, request.FILES, has_photo=True)
     hours = typed_form(request.POST)
     draft = _draft(form, hours)
     if draft is None:
@@ -111,7 +111,7 @@ def tile(request: HttpRequest, user: User, zoom: int, x: int, y: int) -> HttpRes
     return drawn(request, lambda asked: tiles.regions(asked, at=end_of(None), vacancies=False), zoom=zoom, x=x, y=y)
 
 
-def _draft(form: ApplicationForm, hours: HoursForm) -> Draft | None:
+def _draft(form: PointApplicationForm, hours: HoursForm) -> Draft | None:
     """Read both forms, so that everything that is wrong is said at once."""
     week = week_in(hours)
     text = "" if hours.errors else opening.write(week)
@@ -127,7 +127,7 @@ def _draft(form: ApplicationForm, hours: HoursForm) -> Draft | None:
 def _page(
     request: HttpRequest,
     user: User,
-    form: ApplicationForm,
+    form: PointApplicationForm,
     hours: HoursForm,
     *,
     corrected: PointApplication | None = None,

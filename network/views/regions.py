@@ -22,7 +22,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.timezone import get_current_timezone, now
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from network import access, atlas, tiles
 from network.models import Level, Region, User
@@ -44,9 +44,10 @@ def for_staff(
     For everybody else who is signed in it does not exist. `data`: answered to a script, so that a stranger gets 401
     and not the sign-in page. `posts`: the page has forms of its own; else it only reads.
     """
+    methods = require_http_methods(["GET", "HEAD", "POST"]) if posts else require_safe
 
     def door(page: Page[P]) -> Callable[..., HttpResponseBase]:
-        @require_http_methods(["GET", "HEAD", "POST"] if posts else ["GET", "HEAD"])
+        @methods
         @wraps(page)
         def entered(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not request.user.is_authenticated:

@@ -106,7 +106,7 @@ def run(plan: Plan, *, clock: Callable[[], datetime], say: Callable[[str], None]
     say("Each order is located and assigned to its nearest point")
     waiting.assign_all(clock=clock)
     Week(plan, localdate(now)).play(assigned_parcels(), clock=clock, say=say)
-    accounts.make(appointed, shops)
+    accounts.make(appointed, shops, now=clock())
     return summary.table()
 
 

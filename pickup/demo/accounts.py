@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from django.db.models import Count, Q
 
 from network.models import Agent, Membership, ServicePoint, User
 from pickup import codes
+from pickup.demo import agents
 from pickup.demo.agents import Appointed
 from pickup.demo.intake import MERCHANTS, PHONE
 from pickup.demo.people import Shop
@@ -35,7 +37,8 @@ ADMIN = Account("admin", "/admin/", PHONE.format(1), "管理员（示例）", "a
 OWNER = Account("owner", "/counter/", PHONE.format(2), "店主（示例）", "store owner")
 AGENT = Account("agent", "/agent/", PHONE.format(3), "代理（示例）", "regional agent, at two levels")
 BOTH = Account("both", "/agent/", PHONE.format(4), "代理兼店主（示例）", "regional agent who also owns a shop")
-ACCOUNTS = (ADMIN, OWNER, AGENT, BOTH)
+APPLICANT = Account("applicant", "/vacancies/", PHONE.format(5), "申请人（示例）", "applicant for a vacant district")
+ACCOUNTS = (ADMIN, OWNER, AGENT, BOTH, APPLICANT)
 
 
 class NoDemo(Exception):
@@ -69,7 +72,7 @@ def known_passwords() -> dict[str, str]:
     return known
 
 
-def make(appointed: Appointed, shops: Sequence[Shop]) -> None:
+def make(appointed: Appointed, shops: Sequence[Shop], *, now: datetime) -> None:
     """Make the people who sign in; the admin last, since it is by them that a finished demo is known."""
     known = passwords()
     owner, agent, both = (person(account, known[account.key]) for account in (OWNER, AGENT, BOTH))
@@ -78,6 +81,7 @@ def make(appointed: Appointed, shops: Sequence[Shop]) -> None:
     represent(both, appointed.also_owner)
     local = next((shop for shop in shops if shop.town == appointed.owners_town), shops[0])
     own(both, ServicePoint.objects.get(ref=local.ref))
+    agents.ask(person(APPLICANT, known[APPLICANT.key]), agent, appointed, now=now)
     person(ADMIN, known[ADMIN.key], is_staff=True, is_superuser=True)
 
 

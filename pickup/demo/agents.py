@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from network import agents
-from network.models import Agent, Appointment, Region
+from network import agents, applications, proposals, regions
+from network.models import Agent, Appointment, AppointmentApplication, PointProposal, Region, User
 from pickup.demo.people import Town
 from pickup.demo.plan import Plan
 
@@ -48,6 +48,28 @@ def appoint(plan: Plan, places: Sequence[Town], *, now: datetime) -> Appointed:
             hold(districts[town.region_id], agent_of(districts[town.region_id]), now=now)
     owners_region = districts.get(owners.region_id, largest)
     return Appointed(agent_of(largest), agent_of(owners_region), largest, owners)
+
+
+def ask(applicant: User, agent_user: User, appointed: Appointed, *, now: datetime) -> None:
+    """Leave something to decide: an application for a vacant district, and an agent's proposal of a service point."""
+    vacant = applications.open_regions(at=now).filter(path__startswith=f"{appointed.city.path}.").first()
+    vacant = vacant or applications.open_regions(at=now).last()
+    if vacant is not None and not AppointmentApplication.objects.filter(user=applicant).exists():
+        reasons = "我在这里住了十年，认识大部分店主，每周可以走访所有店铺。（示例）"
+        applications.submit(user=applicant, region=vacant, reasons=reasons, contact="", now=now)
+    if not PointProposal.objects.filter(agent=appointed.of_two_levels).exists():
+        place = regions.inside([appointed.city.pk], at=now).get(appointed.city.pk)
+        if place is not None:
+            proposals.propose(
+                agent=appointed.of_two_levels,
+                user=agent_user,
+                lat=place.lat,
+                lon=place.lon,
+                name="地铁口便利店（示例）",
+                address="",
+                reasons="附近五百米内没有服务点，晚高峰人流很大。（示例）",
+                now=now,
+            )
 
 
 def above(region: Region) -> list[Region]:

@@ -1,76 +1,208 @@
-"""The page of a regional agent: own appointments, what they brought this month, and the parcels of the own regions."""
+"""The pages of a regional agent: own regions, the shops in them, and the parcels that lie too long."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, cast
+import csv
+import io
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, cast
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Q, Sum
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
-from django.utils.timezone import localtime, now
+from django.urls import reverse
+from django.utils.timezone import localdate, localtime, now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from network.models import Agent, Appointment, User
+from network import agents
+from network.models import Agent, AppointmentApplication, PointProposal, Region, ServicePoint, User
 from network.views.sign_in import homes_of
-from pickup import ledger
-from pickup.models import Account, Parcel, Posting
+from pickup import agency, ledger, orders
+from pickup.models import Parcel
+from pickup.views.earnings import money, no_formula, periods_at
+from pickup.views.shelf import Part, part_of, searched
 
-Status = Parcel.Status
+ROWS = 50
+MOST_EXPORTED = 5_000
+
+# The pages of an agent in the order of the tabs: the name of the address, the words.
+TABS = (
+    ("agent", gettext_lazy("Overview")),
+    ("agent-points", gettext_lazy("Shops")),
+    ("agent-parcels", gettext_lazy("Overdue parcels")),
+    ("coverage", gettext_lazy("Coverage")),
+    ("agent-earnings", gettext_lazy("Earnings")),
+    ("agent-proposals", gettext_lazy("Proposals")),
+)
+
+P = ParamSpec("P")
+Page = Callable[Concatenate[HttpRequest, Agent, P], HttpResponse]
 
 
-@login_required
-@never_cache
+def for_agent(page: Page[P]) -> Callable[..., HttpResponseBase]:
+    """A page of an agent, who is handed to it. Somebody who holds no region any more still reads the own earnings; for
+    who never was an agent there is no such page.
+    """
+
+    @wraps(page)
+    def entered(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        agent = Agent.objects.filter(user=cast(User, request.user)).select_related("user").first()
+        if agent is None:
+            raise Http404
+        return page(request, agent, *args, **kwargs)
+
+    return never_cache(login_required(entered))
+
+
+def tabs() -> list[tuple[str, Any]]:
+    return [(reverse(name), words) for name, words in TABS]
+
+
+def shown(
+    request: HttpRequest, agent: Agent, template: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """Render a page of an agent, with its tabs."""
+    assert isinstance(request.user, User), "the door let nobody else in"
+    common = {"agent": agent, "tabs": tabs(), "homes": homes_of(request.user)}
+    return render(request, template, context | common, status=status)
+
+
+@for_agent
 @require_safe
-def agent_page(request: HttpRequest) -> HttpResponse:
-    user = cast(User, request.user)
-    agent = Agent.objects.filter(user=user).first()
-    if agent is None:
-        raise Http404
+def agent_page(request: HttpRequest, agent: Agent) -> HttpResponse:
     at = now()
     month = localtime(at).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    held = agent.appointments.select_related("region").order_by("region__path", "valid")
-    in_force = [appointment for appointment in held if appointment.valid.lower <= at < appointment.valid.upper]
+    held = list(agent.appointments.select_related("region").order_by("region__path", "valid"))
+    in_force = [row for row in held if row.valid.lower <= at < row.valid.upper]
+    periods = periods_at(localdate(at))
+    sums = ledger.earned_in(agent, {name: periods[name] for name in ("today", "month")})
+    waiting = AppointmentApplication.Status.WAITING
     context = {
-        "agent": agent,
         "month": month,
-        "earnings": earned_since(agent, month),
-        "regions": [parcels_of(appointment, at=at, since=month) for appointment in in_force],
-        "others": [appointment for appointment in held if appointment not in in_force],
-        "homes": homes_of(user),
+        "today": money(sums["today"]),
+        "this_month": money(sums["month"]),
+        "regions": [
+            {
+                "appointment": row,
+                "counts": agency.counts(agent, row.region, at=at, since=month),
+                "soon": row.valid.upper <= at + agents.SOON,
+            }
+            for row in in_force
+        ],
+        "later": [row for row in held if row.valid.lower > at],
+        "earlier": [row for row in held if row.valid.upper <= at],
+        "applications": AppointmentApplication.objects.filter(user=agent.user, status=waiting).count(),
+        "proposals": PointProposal.objects.filter(agent=agent, status=PointProposal.Status.WAITING).count(),
     }
-    return render(request, "pickup/agent.html", context)
+    return shown(request, agent, "pickup/agent.html", context)
 
 
-def earned_since(agent: Agent, since: datetime) -> list[dict[str, Any]]:
-    """What the agent's fees came to, those given back taken off, for each currency."""
-    totals = []
-    for account in Account.objects.filter(agent=agent).order_by("currency"):
-        sums = (
-            Posting.objects.filter(Q(credit=account) | Q(debit=account), recorded_at__gte=since)
-            .exclude(kind=Posting.Kind.PAYOUT)
-            .aggregate(
-                credited=Sum("amount_minor", filter=Q(credit=account), default=0),
-                debited=Sum("amount_minor", filter=Q(debit=account), default=0),
-                fees=Count("id", filter=Q(credit=account, kind=Posting.Kind.AGENT_FEE)),
-            )
-        )
-        amount = ledger.written(sums["credited"] - sums["debited"], account.currency)
-        totals.append({"amount": amount, "currency": account.currency, "fees": sums["fees"]})
-    return totals
+def chosen_regions(request: HttpRequest, agent: Agent) -> tuple[list[Region], Region | None]:
+    """The agent's regions of today, and the one of them that was asked for; another one is as if it did not exist."""
+    own = [row.region for row in agents.in_force(agent, at=now())]
+    code = request.GET.get("region", "")
+    chosen = next((region for region in own if region.code == code), None)
+    if code and chosen is None:
+        raise Http404
+    return own, chosen
 
 
-def parcels_of(appointment: Appointment, *, at: datetime, since: datetime) -> dict[str, Any]:
-    """Count the parcels that lay in the region when they were assigned, wherever its border runs today."""
-    own = Parcel.objects.filter(region_ids__contains=[appointment.region_id])
+@for_agent
+@require_safe
+def points_page(request: HttpRequest, agent: Agent) -> HttpResponse:
+    at, text = now(), searched(request)
+    own, region = chosen_regions(request, agent)
+    rows = agency.points(agent, at=at, regions=[region.pk] if region else None)
+    if text:
+        rows = rows.filter(name__icontains=text) | rows.filter(ref=text) | rows.filter(address__icontains=text)
+    part = part_of(request, rows, size=ROWS)
+    held = orders.held_at([point.pk for point in part.rows])
+    paused = agency.paused([point.pk for point in part.rows], at=at)
+    context = {
+        "part": part,
+        "rows": [point_row(point, held.get(point.pk, 0), paused.get(point.pk)) for point in part.rows],
+        "regions": own,
+        "region": region,
+        "q": text,
+    }
+    return shown(request, agent, "pickup/agent_points.html", context)
+
+
+def point_row(point: ServicePoint, held: int, pause: Any) -> dict[str, Any]:
+    active = point.status == ServicePoint.Status.ACTIVE
     return {
-        "appointment": appointment,
-        **own.aggregate(
-            expected=Count("id", filter=Q(status=Status.EXPECTED)),
-            here=Count("id", filter=Q(status__in=[Status.READY, Status.EXPIRED])),
-            overdue=Count("id", filter=Q(status__in=[Status.READY, Status.EXPIRED], hold_until__lt=at)),
-            collected=Count("id", filter=Q(status=Status.COLLECTED, collected_at__gte=since)),
-        ),
+        "point": point,
+        "held": held,
+        "full": active and held >= point.capacity,
+        "percent": min(100, round(100 * held / point.capacity)) if point.capacity else 100,
+        "pause": pause,
+        "until": pause.period.upper if pause else None,
     }
+
+
+@for_agent
+@require_safe
+def parcels_page(request: HttpRequest, agent: Agent) -> HttpResponse:
+    at = now()
+    own, region = chosen_regions(request, agent)
+    rows = asked_parcels(request, agent, region)
+    part: Part = part_of(request, rows, size=ROWS)
+    context = {
+        "part": part,
+        "rows": parcel_rows(part.rows, own),
+        "regions": own,
+        "region": region,
+        "q": searched(request),
+        "at": at,
+        "csv": reverse("agent-parcels-csv") + (f"?{request.GET.urlencode()}" if request.GET else ""),
+    }
+    return shown(request, agent, "pickup/agent_parcels.html", context)
+
+
+def asked_parcels(request: HttpRequest, agent: Agent, region: Region | None) -> Any:
+    rows = agency.overdue(agent, at=now(), regions=[region.pk] if region else None)
+    text = searched(request)
+    return agency.search(rows, text) if text else rows
+
+
+def parcel_rows(rows: list[Parcel], own: list[Region]) -> list[dict[str, Any]]:
+    """What an agent needs to ask a shop: which parcel, where, since when. Nobody's name, phone or address (R12)."""
+    names = {region.pk: region.name for region in own}
+    at = now()
+    return [
+        {
+            "parcel": parcel,
+            "region": next((names[pk] for pk in parcel.region_ids if pk in names), ""),
+            "days": (at - parcel.hold_until).days if parcel.hold_until else 0,
+        }
+        for parcel in rows
+    ]
+
+
+@for_agent
+@require_safe
+def parcels_csv(request: HttpRequest, agent: Agent) -> HttpResponse:
+    own, region = chosen_regions(request, agent)
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow([_("Barcode"), _("Shop"), _("Region"), _("Ready since"), _("Held until"), _("Days overdue")])
+    for row in parcel_rows(list(asked_parcels(request, agent, region)[:MOST_EXPORTED]), own):
+        parcel = row["parcel"]
+        writer.writerow(
+            [
+                no_formula(parcel.barcode),
+                no_formula(parcel.service_point.name),
+                no_formula(row["region"]),
+                f"{localtime(parcel.ready_at):%Y-%m-%d %H:%M}" if parcel.ready_at else "",
+                f"{localtime(parcel.hold_until):%Y-%m-%d %H:%M}",
+                row["days"],
+            ]
+        )
+    # With a byte order mark, or Excel would not read Chinese from UTF-8.
+    response = HttpResponse("\ufeff" + file.getvalue(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="overdue-{localdate()}.csv"'
+    return response

@@ -21,6 +21,7 @@ from network.models import Appointment, Level, Region, User
 from network.views.sign_in import homes_of
 from pickup import coverage
 from pickup.coverage import Load, Report, Share
+from pickup.views.agent import tabs
 
 USUAL = {"within_m": "1000", "days": "30", "level": str(Level.CITY.value)}
 KEPT_S = 600  # so long a worked-out report is shown again; the page tells from when it is
@@ -66,7 +67,7 @@ def coverage_page(request: HttpRequest) -> HttpResponse:
     at = now()
     regions = regions_of(user)
     form = CoverageForm(USUAL | request.GET.dict())
-    context: dict[str, Any] = {"form": form, "homes": homes_of(user), "own": regions is not None}
+    context: dict[str, Any] = {"form": form, "homes": homes_of(user), "own": regions is not None, "tabs": tabs()}
     if form.is_valid():
         asked = form.cleaned_data
         told = worked_out(

@@ -1,10 +1,10 @@
-"""What a shop earned: by period, by day and line by line, and for each line why."""
+"""What a shop earned: by period, by day and line by line, and for each line why. An agent's page has the same parts."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -50,7 +50,7 @@ def periods_at(today: date) -> dict[str, tuple[date, date]]:
     }
 
 
-def _chosen(request: HttpRequest, periods: dict[str, tuple[date, date]]) -> tuple[str, date, date, str]:
+def chosen_days(request: HttpRequest, periods: dict[str, tuple[date, date]]) -> tuple[str, date, date, str]:
     """Return the name of the period, or "", its first and last day, and what is wrong with the days that were typed."""
     if "from" in request.GET or "to" in request.GET:
         first, last = (day_from(request.GET.get(name)) for name in ("from", "to"))
@@ -70,28 +70,48 @@ def _chosen(request: HttpRequest, periods: dict[str, tuple[date, date]]) -> tupl
 @at_counter(person=True)
 @require_safe
 def earnings(request: HttpRequest, worker: Worker) -> HttpResponse:
-    today = localdate()
-    periods = periods_at(today)
-    name, first, last, error = _chosen(request, periods)
-    sums = ledger.earned_in(worker.point, periods | {"chosen": (first, last)})
-    days = ledger.earned_by_day(worker.point, first=first, last=last)
-    context = {
-        "tiles": [(key, words, _money(sums[key])) for key, words in PERIODS.items()],
+    point_id = worker.point.pk
+    context = sums_of(
+        request,
+        worker.point,
+        day_address=lambda day: reverse("earnings-day", args=[point_id, day.isoformat()]),
+        statement_address=lambda row: reverse("statement", args=[point_id, row.pk]),
+        csv_address=reverse("earnings-csv", args=[point_id]),
+    )
+    return shown(request, worker, "pickup/earnings.html", context, status=400 if context["error"] else 200)
+
+
+def sums_of(
+    request: HttpRequest,
+    payee: ledger.Payee,
+    *,
+    day_address: Callable[[date], str],
+    statement_address: Callable[[Statement], str],
+    csv_address: str,
+) -> dict[str, Any]:
+    """What the template `earnings_sums.html` shows of the period that was asked for."""
+    periods = periods_at(localdate())
+    name, first, last, error = chosen_days(request, periods)
+    sums = ledger.earned_in(payee, periods | {"chosen": (first, last)})
+    days = ledger.earned_by_day(payee, first=first, last=last)
+    return {
+        "tiles": [(key, words, money(sums[key])) for key, words in PERIODS.items()],
         "period": name,
         "period_name": PERIODS.get(name, ""),
         "first": first,
         "last": last,
         "error": error,
-        "total": _money(sums["chosen"]),
-        "days": [_day_row(row, worker) for row in days],
+        "total": money(sums["chosen"]),
+        "days": [_day_row(row, day_address) for row in days],
         "charts": charts(days, first=first, last=last),
-        "statements": _statements(worker),
-        "csv": _csv_address(worker, first, last),
+        "statements": [
+            statement_shown(row) | {"address": statement_address(row)} for row in ledger.statements_of(payee)[:24]
+        ],
+        "csv": in_days(csv_address, first, last),
     }
-    return shown(request, worker, "pickup/earnings.html", context, status=400 if error else 200)
 
 
-def _money(rows: list[ledger.Earned]) -> list[dict[str, Any]]:
+def money(rows: list[ledger.Earned]) -> list[dict[str, Any]]:
     return [
         {
             "amount": ledger.written(row.amount_minor, row.currency),
@@ -103,14 +123,14 @@ def _money(rows: list[ledger.Earned]) -> list[dict[str, Any]]:
     ]
 
 
-def _day_row(row: ledger.Earned, worker: Worker) -> dict[str, Any]:
+def _day_row(row: ledger.Earned, address: Callable[[date], str]) -> dict[str, Any]:
     assert row.day is not None, "asked for by day"
-    [money] = _money([row])
-    return money | {"day": row.day, "address": reverse("earnings-day", args=[worker.point.pk, row.day.isoformat()])}
+    [sum_] = money([row])
+    return sum_ | {"day": row.day, "address": address(row.day)}
 
 
-def _csv_address(worker: Worker, first: date, last: date) -> str:
-    return reverse("earnings-csv", args=[worker.point.pk]) + "?" + urlencode({"from": first, "to": last})
+def in_days(address: str, first: date, last: date, **more: Any) -> str:
+    return address + "?" + urlencode({"from": first, "to": last} | more)
 
 
 def charts(days: list[ledger.Earned], *, first: date, last: date) -> list[dict[str, Any]]:
@@ -139,11 +159,7 @@ def charts(days: list[ledger.Earned], *, first: date, last: date) -> list[dict[s
     return pictures
 
 
-def _statements(worker: Worker) -> list[dict[str, Any]]:
-    return [_statement(row) for row in ledger.statements_of(worker.point)[:24]]
-
-
-def _statement(row: Statement) -> dict[str, Any]:
+def statement_shown(row: Statement) -> dict[str, Any]:
     currency = row.settlement.currency
     return {
         "row": row,
@@ -169,21 +185,28 @@ def earnings_day(request: HttpRequest, worker: Worker, day: str) -> HttpResponse
     part = part_of(request, rows.order_by("-id"), size=LINES)
     context = {
         "day": chosen,
-        "total": _money(sums["day"]),
+        "total": money(sums["day"]),
         "part": part,
-        "lines": [_line(posting) for posting in part.rows],
+        "lines": [line_of(posting, _why(worker, posting)) for posting in part.rows],
         "before": chosen - timedelta(days=1),
         "after": chosen + timedelta(days=1) if chosen < localdate() else None,
-        "csv": _csv_address(worker, chosen, chosen),
+        "csv": in_days(reverse("earnings-csv", args=[worker.point.pk]), chosen, chosen),
     }
     return shown(request, worker, "pickup/earnings_day.html", context)
 
 
-def _line(posting: Posting) -> dict[str, Any]:
+def _why(worker: Worker, posting: Posting) -> str:
+    return reverse("fee", args=[worker.point.pk, posting.pk])
+
+
+def line_of(posting: Posting, why: str) -> dict[str, Any]:
+    """A posting for the template `earnings_lines.html`; `why` is the address of the page that explains it, or ""."""
     signed: int = posting.signed_minor  # type: ignore[attr-defined]
     reversal = getattr(posting, "reversal", None)
     return {
         "posting": posting,
+        "why": why,
+        "region": posting.region.name if posting.region else "",
         "barcode": posting.handover.parcel.barcode if posting.handover else "",
         "amount": ledger.written(signed, posting.currency),
         "currency": posting.currency,
@@ -240,12 +263,13 @@ def _who(scan: Scan) -> str:
 @require_safe
 def statement(request: HttpRequest, worker: Worker, statement_id: int) -> HttpResponse:
     row = get_object_or_404(ledger.statements_of(worker.point), pk=statement_id)
-    part = part_of(request, _statement_postings(row).order_by("id"), size=LINES)
-    context = {"statement": _statement(row), "part": part, "lines": [_line(posting) for posting in part.rows]}
+    part = part_of(request, statement_postings(row).order_by("id"), size=LINES)
+    lines = [line_of(posting, _why(worker, posting)) for posting in part.rows]
+    context = {"statement": statement_shown(row), "part": part, "lines": lines}
     return shown(request, worker, "pickup/earnings_statement.html", context)
 
 
-def _statement_postings(row: Statement) -> Any:
+def statement_postings(row: Statement) -> Any:
     signed = Case(When(credit=row.account_id, then=F("amount_minor")), default=-F("amount_minor"))
     return ledger.with_causes(Posting.objects.filter(line__statement=row).annotate(signed_minor=signed))
 
@@ -253,19 +277,22 @@ def _statement_postings(row: Statement) -> Any:
 @at_counter(person=True)
 @require_safe
 def statement_csv(request: HttpRequest, worker: Worker, statement_id: int) -> HttpResponse:
-    row = get_object_or_404(ledger.statements_of(worker.point), pk=statement_id)
+    return statement_as_csv(get_object_or_404(ledger.statements_of(worker.point), pk=statement_id))
+
+
+def statement_as_csv(row: Statement) -> HttpResponse:
     name = f"statement-{row.settlement.period}-{row.settlement.currency}.csv"
     extra = []
     if row.carried_minor:
         amount = ledger.plain(row.carried_minor, row.settlement.currency)
-        extra = [["", "", "", _("carried over"), amount, row.settlement.currency, "", "", row.settlement.period]]
-    return csv_of(_statement_postings(row).order_by("id"), name=name, extra=extra)
+        extra = [["", "", "", _("carried over"), amount, row.settlement.currency, "", "", row.settlement.period, ""]]
+    return csv_of(statement_postings(row).order_by("id"), name=name, extra=extra)
 
 
 @at_counter(person=True)
 @require_safe
 def earnings_csv(request: HttpRequest, worker: Worker) -> HttpResponse:
-    _name, first, last, error = _chosen(request, periods_at(localdate()))
+    _name, first, last, error = chosen_days(request, periods_at(localdate()))
     if error:
         return HttpResponse(error, status=400, content_type="text/plain; charset=utf-8")
     rows = ledger.with_causes(ledger.between(ledger.earned_by(worker.point), first=first, last=last))
@@ -279,7 +306,7 @@ def csv_of(postings: Iterable[Posting], *, name: str, extra: list[list[str]] | N
     writer.writerow(
         [
             _("Day"), _("Time"), _("Barcode"), _("What for"), _("Amount"), _("Currency"), _("Posting"),
-            _("Payable from"), _("Statement"),
+            _("Payable from"), _("Statement"), _("Region"),
         ]
     )  # fmt: skip
     writer.writerows(extra or [])
@@ -297,6 +324,7 @@ def csv_of(postings: Iterable[Posting], *, name: str, extra: list[list[str]] | N
                 posting.pk,
                 f"{localtime(posting.payable_at):%Y-%m-%d %H:%M}",
                 _period_of(posting),
+                no_formula(posting.region.name if posting.region else ""),
             ]
         )
     response = HttpResponse("\ufeff" + file.getvalue(), content_type="text/csv; charset=utf-8")

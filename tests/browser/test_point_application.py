@@ -15,8 +15,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 from network.models import Closing, Level, PointApplication, Region, ServicePoint, User
 from pickup.models import Parcel
 from tests import factories
-from tests.browser.conftest import enter_as, fits, launch
-from tests.browser.test_regions import DRIVER_NOISE, LOUD, WEBGL
+from tests.browser.conftest import DRIVER_NOISE, LOUD, WEBGL, enter_as, fits, launch
 from tests.factories import chain_ids, make_parcel, make_point
 
 pytestmark = pytest.mark.django_db(transaction=True)

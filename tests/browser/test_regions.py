@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 from network.models import Level, Region
 from tests import factories
-from tests.browser.conftest import launch
+from tests.browser.conftest import DRIVER_NOISE, WEBGL, launch
 from tests.factories import chain_ids, make_parcel, make_point
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,8 +19,6 @@ PASSWORD = "correct horse battery"
 LOUD = ("error", "warning")
 PHONE_SCREEN, DESK_SCREEN = (360, 800), (1440, 900)
 on_both_screens = pytest.mark.parametrize("page", [PHONE_SCREEN, DESK_SCREEN], indirect=True, ids=["phone", "desk"])
-WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-DRIVER_NOISE = "GL Driver Message"  # the software renderer complains about its own speed
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,12 @@ from network.models import Level, Region
 from pickup import orders
 from pickup.models import Order, ReviewDecision
 from tests import factories
-from tests.browser.conftest import enter_as, fits, launch
+from tests.browser.conftest import DRIVER_NOISE, WEBGL, enter_as, fits, launch
 from tests.factories import chain_ids, make_draft, make_merchant, make_point
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PHONE_SCREEN, DESK_SCREEN = (360, 800), (1440, 900)
 on_both_screens = pytest.mark.parametrize("page", [PHONE_SCREEN, DESK_SCREEN], indirect=True, ids=["phone", "desk"])
-WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-DRIVER_NOISE = "GL Driver Message"  # the software renderer complains about its own speed
 # Once the page answers 400 in words, the console says so too.
 REFUSED = "status of 400"
 

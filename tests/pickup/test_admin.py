@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.timezone import now
 
-from network import assignment, geocoding, members
+from network import assignment, geocoding, members, proposals
 from network.gazetteer import Reason
 from network.models import (
     Address,
@@ -106,7 +106,12 @@ def whole_network() -> Parcel:
     members.offer_pairing(point=point, name="Till phone", by=owner, now=now())
     members.invite(point=point, phone="+8613900006666", role=members.Role.CLERK, by=owner, now=now())
     SignInCode.objects.create(phone_hash=b"0" * 16, purpose="sign_in", code_hash=b"0" * 32, made_at=now())
-    factories.make_appointment(chain[Level.DISTRICT])
+    agent = factories.make_agent(user=owner)
+    factories.make_appointment(chain[Level.DISTRICT], agent)
+    factories.make_application(chain[Level.CITY])
+    proposals.propose(
+        agent=agent, user=owner, lat=22.53, lon=113.94, name="Tea shop", address="", reasons="none near", now=now()
+    )
     scanner = factories.scanner_of(point)
     gone = make_ready_parcel(scanner, point, region_ids=chain_ids(chain))
     pick_up(scanner, gone)
@@ -347,18 +352,28 @@ def test_a_region_has_one_agent_at_a_time_and_the_form_says_so(admin_client: Cli
     assert Appointment.objects.count() == 1
 
 
-def test_only_end_and_reason_of_an_appointment_change(admin_client: Client, chain: dict[Level, Any]) -> None:
+def test_an_appointment_is_shown_and_not_changed(admin_client: Client, chain: dict[Level, Any]) -> None:
     appointment = factories.make_appointment(chain[Level.CITY])
-    before = appointment.valid.lower
+    path = page_of(Appointment, "change", appointment.pk)
+    assert admin_client.get(path).status_code == 200
+    assert admin_client.post(path, {"valid_1": "2099-01-01T00:00:00", "reason": "longer"}).status_code == 403
+    assert Appointment.objects.get().valid == appointment.valid
+
+
+def test_nobody_appoints_themselves_and_the_form_says_so(admin_client: Client, chain: dict[Level, Any]) -> None:
+    admin_user = User.objects.get(is_superuser=True)
     form = {
-        "agent": factories.make_agent().pk,
-        "valid_0": f"{before + timedelta(hours=8):%Y-%m-%dT%H:%M:%S}",
-        "valid_1": "2099-01-01T00:00:00",
-        "reason": "longer",
+        "agent": factories.make_agent(user=admin_user).pk,
+        "region": chain[Level.CITY].pk,
+        "valid_0": f"{now():%Y-%m-%dT%H:%M:%S}",
+        "valid_1": f"{now() + timedelta(days=30):%Y-%m-%dT%H:%M:%S}",
+        "reason": "",
     }
-    assert admin_client.post(page_of(Appointment, "change", appointment.pk), form).status_code == 302
-    after = Appointment.objects.get()
-    assert (after.agent_id, after.valid.lower, after.reason) == (appointment.agent_id, before, "longer")
+    page = admin_client.post(page_of(Appointment, "add"), form, follow=True).content.decode()
+    assert "Nobody appoints themselves." in page
+    assert not Appointment.objects.exists()
+    admin_client.post(page_of(Appointment, "add"), form | {"agent": factories.make_agent().pk})
+    assert Appointment.objects.get().appointed_by == admin_user
 
 
 def test_a_point_is_made_with_the_regions_its_coordinates_lie_in(admin_client: Client, chain: dict[Level, Any]) -> None:

@@ -11,7 +11,6 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.contrib.gis.geos import Point
 from django.core.cache import cache
-from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.test import Client
 from django.utils.timezone import now
 
@@ -212,9 +211,8 @@ def test_an_agent_of_two_regions_sees_both_and_of_none_today_nothing(client: Cli
     held = Appointment.objects.get(agent__user=scene.agent)
     factories.make_appointment(scene.elsewhere, held.agent)
     assert "of 7 delivered addresses" in see(client, scene.agent)
-    Appointment.objects.filter(agent=held.agent).update(
-        valid=DateTimeTZRange(now() - timedelta(days=9), now() - timedelta(days=8))
-    )
+    for appointment in Appointment.objects.filter(agent=held.agent):
+        factories.rewrite_appointment(appointment, now() - timedelta(days=9), now() - timedelta(days=8))
     see(client, scene.agent, 404)
 
 

@@ -176,6 +176,10 @@ def test_territory_has_no_price_anywhere_in_the_schema() -> None:
         "paid",
         "bid",
         "purchase",
+        "payment",
+        "auction",
+        "guarantee",
+        "joining",
     )
     money = {
         f"{model._meta.label}.{field.name}"

@@ -241,7 +241,7 @@ def test_a_member_who_left_sees_the_parcel_no_more(client: Client, scene: Scene)
 def succeed(region: Region, successor: Agent, at: datetime) -> None:
     """End the appointment of a region and begin another agent's at that moment."""
     held = Appointment.objects.get(region=region)
-    Appointment.objects.filter(pk=held.pk).update(valid=DateTimeTZRange(held.valid.lower, at))
+    factories.rewrite_appointment(held, held.valid.lower, at)
     Appointment.objects.create(agent=successor, region=region, valid=DateTimeTZRange(at, at + timedelta(days=365)))
 
 
@@ -356,12 +356,10 @@ def test_a_tampered_amount_is_an_alarm_for_staff_only(client: Client, scene: Sce
 
 
 def test_an_appointment_cut_short_afterwards_is_an_alarm(client: Client, scene: Scene) -> None:
-    """Its fee was right when it was posted; whoever shortens a period over paid pickups should be seen doing it."""
+    """Its fee was right when it was posted; whoever sets the guard aside for it should be seen doing it."""
     scene.collect()
     held = Appointment.objects.get(region=scene.chain[Level.DISTRICT])
-    Appointment.objects.filter(pk=held.pk).update(
-        valid=DateTimeTZRange(held.valid.lower, held.valid.lower + timedelta(hours=1))
-    )
+    factories.rewrite_appointment(held, held.valid.lower, held.valid.lower + timedelta(hours=1))
     assert {difference.wrong for difference in story_of(scene).differences} == {Wrong.UNEXPECTED, Wrong.AMOUNT}
     assert "3.00 CNY was posted, the rules say nothing" in see(client, scene.staff, scene.parcel)
 
@@ -398,10 +396,7 @@ def test_a_later_tariff_and_appointment_change_nothing_of_an_old_fee(client: Cli
     scene.collect()
     before = story_of(scene)
     Tariff.objects.create(name="new", valid_from=now() + timedelta(milliseconds=1), point_fee_minor=1, cap_minor=0)
-    factories.make_appointment(scene.chain[Level.MACRO])
-    Appointment.objects.filter(region=scene.chain[Level.MACRO]).update(
-        valid=DateTimeTZRange(now(), now() + timedelta(days=1))
-    )
+    factories.make_appointment(scene.chain[Level.MACRO], since=now())
     after = story_of(scene)
     assert after.explanation == before.explanation
     assert after.differences == []
