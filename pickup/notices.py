@@ -257,9 +257,7 @@ def compose(notice: Notice) -> Message:
             Notice.Kind.EXPECTED: _("Parcel ..{tail} is coming to {point}. Another place? {url}"),
             Notice.Kind.READY: _("Parcel ..{tail} is at {point}. Code {code}, until {until}. {url}"),
             Notice.Kind.REMINDER: _("Parcel ..{tail} is kept at {point} only until {until}. Code {code}. {url}"),
-            Notice.Kind.CLOSING: _(
-                "{point} closes. Parcel ..{tail} is kept there only until {until}. Code {code}. {url}"
-            ),
+            Notice.Kind.CLOSING: _("{point} closes. Parcel ..{tail} is kept until {until}. Code {code}. {url}"),
             Notice.Kind.EXPIRED: _("The storage time of parcel ..{tail} at {point} is over, come soon. {url}"),
         }[Notice.Kind(notice.kind)]
     return Message(
