@@ -114,8 +114,8 @@ def appoint_a_chain() -> list[int]:
             ids.insert(0, parent)
             cursor.execute("INSERT INTO network_agent (ref, name) VALUES (%s, %s) RETURNING id", [f"A{level}"] * 2)
             cursor.execute(
-                """INSERT INTO network_appointment (agent_id, region_id, valid, reason, created_at)
-                   VALUES (%s, %s, tstzrange(now() - interval '1 day', now() + interval '1 year'), '', now())""",
+                """INSERT INTO network_appointment (agent_id, region_id, valid, reason, created_at, end_reason)
+                   VALUES (%s, %s, tstzrange(now() - interval '1 day', now() + interval '1 year'), '', now(), '')""",
                 [cursor.fetchone()[0], parent],
             )
     return ids

@@ -38,8 +38,8 @@ SELECT code, code, level, path, (SELECT id FROM network_region WHERE code = pare
 """
 AGENTS = "INSERT INTO network_agent (ref, name) SELECT code, code FROM network_region"
 APPOINTMENTS = """
-INSERT INTO network_appointment (agent_id, region_id, valid, reason, created_at)
-SELECT a.id, r.id, period, '', now()
+INSERT INTO network_appointment (agent_id, region_id, valid, reason, created_at, end_reason)
+SELECT a.id, r.id, period, '', now(), ''
 FROM network_region r JOIN network_agent a ON a.ref = r.code
 CROSS JOIN LATERAL (SELECT timestamptz '2026-05-01Z' + (r.id %% 30) * interval '1 day' AS change) c
 CROSS JOIN LATERAL (VALUES (tstzrange('2026-01-01Z', change)), (tstzrange(change, '2027-01-01Z'))) v(period)
