@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.gis.geos import Point
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count
 
 from network import assignment, geocoding, regions
 from network.models import Address, ServicePoint, Size
 from pickup import notices, parcels, recipients
 from pickup.models import Assignment, Merchant, Notice, Order, Parcel, Recipient
+
+log = logging.getLogger(__name__)
 
 Status = Order.Status
 
@@ -199,22 +203,94 @@ def new_barcode() -> str:
     return f"PN{secrets.randbelow(10**12):012d}"
 
 
-def locate_waiting(*, now: datetime, limit: int) -> int:
-    """Find where received orders lie; what is doubtful goes to review with its reason. Returns how many were taken.
+TRIES = 5
+LEASE = timedelta(seconds=60)  # so long a row that was taken is left alone: whoever took it may have been killed
+FAILED = "processing_failed"
 
-    The search may ask the network, so it runs outside any transaction; an order that another sweep located
-    meanwhile is left as that one wrote it.
+CLAIM = """
+    UPDATE pickup_order SET tries = tries + 1, next_try_at = %(until)s
+    WHERE id IN (
+        SELECT id FROM pickup_order
+        WHERE status = %(status)s AND (tries > 0) = %(tried)s AND (next_try_at IS NULL OR next_try_at <= %(now)s)
+        ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    RETURNING id
+"""
+
+
+def locate_waiting(*, now: datetime, limit: int) -> int:
+    """Find where received orders lie; what is doubtful goes to review with its reason. Returns how many were taken."""
+    return _take_up(Status.RECEIVED, _locate, now=now, limit=limit)
+
+
+def assign_waiting(*, now: datetime, limit: int) -> int:
+    """Give located orders their service points. Returns how many left the queue, to a point or to review."""
+    return _take_up(Status.LOCATED, _assign, now=now, limit=limit)
+
+
+def _take_up(status: str, work: Callable[[list[int], datetime], int], *, now: datetime, limit: int) -> int:
+    """Work on orders that wait in a status; several sweeps at once take different ones.
+
+    Those that nobody tried before are worked on together. If that fails, or the sweep is killed in the middle, they are
+    tried one by one, each a bit later than the time before, and after TRIES times a person must look: one order that
+    breaks whatever touches it does not keep the others waiting. A database that does not answer is nobody's fault.
     """
-    orders = list(
-        Order.objects.filter(status=Status.RECEIVED)
-        .select_related("address", "recipient", "merchant")
-        .order_by("id")[:limit]
-    )
+    done = 0
+    if fresh := _claim(status, tried=False, now=now, limit=limit):
+        try:
+            done = work(fresh, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one order must not stop the others
+            _tell(f"{len(fresh)} orders together", error)
+            Order.objects.filter(pk__in=fresh, status=status).update(next_try_at=now)
+    for _ in range(limit):
+        alone = _claim(status, tried=True, now=now, limit=1)
+        if not alone:
+            break
+        try:
+            done += work(alone, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            _tell(f"order {alone[0]}", error)
+            _put_off(alone[0], status, error, now=now)
+    return done
+
+
+def _claim(status: str, *, tried: bool, now: datetime, limit: int) -> list[int]:
+    until = now + LEASE
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, {"status": status, "tried": tried, "now": now, "limit": limit, "until": until})
+        return sorted(row[0] for row in cursor.fetchall())
+
+
+def _put_off(order_id: int, status: str, error: Exception, *, now: datetime) -> None:
+    with transaction.atomic(durable=True):
+        order = Order.objects.select_for_update().get(pk=order_id)
+        if order.status != status:
+            return
+        order.next_try_at = now + LEASE * 2**order.tries
+        if order.tries >= TRIES:
+            order.status, order.review_reason = Status.REVIEW, FAILED
+            order.review_detail = {"step": status, "error": type(error).__name__}
+            order.tries, order.next_try_at = 0, None
+        order.save(update_fields=["status", "review_reason", "review_detail", "tries", "next_try_at"])
+
+
+def _tell(what: str, error: Exception) -> None:
+    """Log where it went wrong, and not the error's own words: they may quote an address."""
+    lines = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s could not be processed: %s\n%s", what, type(error).__name__, lines)
+
+
+def _locate(ids: list[int], now: datetime) -> int:
+    """Locate orders that were claimed. The search may ask the network, so it runs outside any transaction."""
+    claimed = Order.objects.filter(pk__in=ids, status=Status.RECEIVED)
+    orders = list(claimed.select_related("address", "recipient", "merchant").order_by("id"))
     queries = [_query(order) for order in orders]
     places = iter(geocoding.locate([query for query in queries if query], at=now))
     found = [next(places) if query else UNREADABLE for query in queries]
     with transaction.atomic(durable=True):
-        ids = [order.pk for order in orders]
         still = set(
             Order.objects.select_for_update(skip_locked=True)
             .filter(pk__in=ids, status=Status.RECEIVED)
@@ -258,7 +334,7 @@ def _save_places(addresses: Sequence[Address]) -> None:
 
 
 def _save_states(orders: Sequence[Order]) -> None:
-    """Write what became of orders, all in one statement."""
+    """Write what became of orders that were claimed, all in one statement."""
     rows = [
         {
             "id": order.pk,
@@ -273,7 +349,7 @@ def _save_states(orders: Sequence[Order]) -> None:
         cursor.execute(
             """UPDATE pickup_order o
                SET status = u.status, review_reason = u.review_reason, review_detail = u.review_detail,
-                   assigned_at = u.assigned_at
+                   assigned_at = u.assigned_at, tries = 0, next_try_at = NULL
                FROM jsonb_to_recordset(%s) AS u(id bigint, status text, review_reason text, review_detail jsonb,
                                                 assigned_at timestamptz)
                WHERE o.id = u.id""",
@@ -320,8 +396,8 @@ def _doubt(order: Order, place: geocoding.Place) -> str:
     return "low_accuracy" if vague and not (order.requested_point_id and place.named) else ""
 
 
-def assign_waiting(*, now: datetime, limit: int) -> int:
-    """Give located orders their service points. Returns how many left the queue, to a point or to review.
+def _assign(ids: list[int], now: datetime) -> int:
+    """Assign orders that were claimed.
 
     Points are chosen without a lock; then the chosen ones are locked in the order of their ids and their room is
     counted again, so that sweeps side by side never oversell a point. Who lost that race stays located and is
@@ -330,9 +406,9 @@ def assign_waiting(*, now: datetime, limit: int) -> int:
     with transaction.atomic(durable=True):
         orders = list(
             Order.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(status=Status.LOCATED)
+            .filter(pk__in=ids, status=Status.LOCATED)
             .select_related("address")
-            .order_by("id")[:limit]
+            .order_by("id")
         )
         choices = assignment.assign(_demands(orders), at=now, held_at=held_at)
         room = _locked_room({choice.point_id for choice in choices.values() if choice.point_id is not None})
@@ -356,6 +432,8 @@ def assign_waiting(*, now: datetime, limit: int) -> int:
         _write_assignments(won, choices, now)
         _save_states(won + lost)
         _announce(won)
+        outrun = {order.pk for order in orders} - {order.pk for order in won + lost}
+        Order.objects.filter(pk__in=outrun).update(tries=0, next_try_at=None)
     return len(won) + len(lost)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from pickup import codes
+from pickup.again import again
 from pickup.scans import Answer, ScanIdReused, Scanner, ScanRequest, UnknownScanner
 
 HAND_OVER = """
@@ -36,7 +37,6 @@ COUNT_ATTEMPT = """
     FROM network_device d WHERE d.revoked_at IS NULL AND {device}
 """
 LOCK = "SELECT FROM pickup_parcel WHERE barcode = ANY (%s) OR uuid = ANY (%s) ORDER BY id FOR UPDATE"
-TRIES = 4
 
 
 def hand_over(scanner: Scanner, requests: Sequence[ScanRequest]) -> dict[UUID, Answer | ScanIdReused]:
@@ -65,17 +65,8 @@ Proven = tuple[ScanRequest, UUID | None, int | None, str, bytes | None]
 
 
 def _redeem(scanner: Scanner, proven: Sequence[Proven]) -> dict[UUID, Answer | ScanIdReused]:
-    """Run the database function; a clash with another request is tried again, whole."""
-    if not proven:
-        return {}
-    for left in reversed(range(TRIES)):
-        try:
-            return _run(scanner, proven)
-        except (IntegrityError, OperationalError):
-            # The same scan id for two parcels at once, or two batches that met in the ledger's rows.
-            if not left or connection.in_atomic_block:
-                raise
-    raise AssertionError("the last try returns or raises")
+    """Run the database function; a clash with another request or a cut connection is tried again, whole."""
+    return again(lambda: _run(scanner, proven)) if proven else {}
 
 
 def _run(scanner: Scanner, proven: Sequence[Proven]) -> dict[UUID, Answer | ScanIdReused]:

@@ -54,7 +54,8 @@ def database_from(url: str) -> dict[str, Any]:
         "-c lock_timeout=3s -c statement_timeout=10s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
     )
     if not TESTING:
-        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10, "max_lifetime": 600}
+        # After a restart of the database the pool tries when somebody asks, and not at longer and longer pauses.
+        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10, "max_lifetime": 600, "reconnect_timeout": 3}
     return {
         "ENGINE": "django.contrib.gis.db.backends.postgis",
         **{known[name]: str(value) for name, value in parts.items() if name in known},
@@ -185,28 +186,36 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TIME_LIMIT = 300  # sweeps end long before; half of `visibility_timeout`, so that none runs twice at once
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker may be away for as long as it likes
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 600,
+    "unacked_restore_throttle": 1,  # look for what a lost worker left behind at each interval, not at each tenth
     "socket_timeout": 5,
     "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
     "retry_on_timeout": True,
 }
 # A sweep that finds nothing is one index scan, so it may run often; `expires` keeps a stopped worker from
-# finding hours of them when it comes back.
+# finding hours of them when it comes back. Several clocks may ring: one effect for each period, see pickup/periods.py.
+SWEEPS = {
+    "assign_waiting": 10,
+    "send_notices": 10,
+    "expire_held_parcels": 60,
+    "mend_missing": 120,
+    "remind_recipients": 300,
+}  # seconds
 CELERY_BEAT_SCHEDULE = {
     name: {
         "task": f"pickup.tasks.{name}",
+        "kwargs": {"periodic": True},
         "schedule": schedule(run_every=seconds),
         "options": {"expires": max(seconds, 30)},
     }
-    for name, seconds in {
-        "assign_waiting": 10,
-        "send_notices": 10,
-        "expire_held_parcels": 60,
-        "remind_recipients": 300,
-    }.items()
+    for name, seconds in SWEEPS.items()
 }
 
 # The network's own settings.

@@ -1,4 +1,4 @@
-"""The processes of `up`: started together, restarted when they die, stopped together."""
+"""The processes of `up`: started together, restarted when they die or fall silent, stopped together."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from .home import PROJECT
 DEATHS_AT_MOST = 5  # within the window; the sixth ends everything
 DEATHS_WINDOW_S = 120
 LONGEST_PAUSE_S = 16
+SILENCE_S = 60  # a worker finishes a sweep every ten seconds
 STOP_S = 20  # a Celery worker finishes what it has begun
 LOG_BYTES = 10_000_000
 
@@ -27,6 +28,7 @@ class Child:
     name: str
     command: list[str]
     log: Path
+    alive: Path | None = None  # touched by the process itself, by way of PICKUP_ALIVE; silence means that it is stuck
     process: subprocess.Popen[bytes] | None = None
     deaths: list[float] = field(default_factory=list)
     restart_at: float | None = None
@@ -36,10 +38,15 @@ class Child:
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".1.log"))
         self.restart_at = None
+        environment = dict(os.environ)
+        if self.alive is not None:
+            self.alive.touch()
+            environment["PICKUP_ALIVE"] = str(self.alive)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=PROJECT,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -48,6 +55,16 @@ class Child:
 
     def has_died(self) -> bool:
         return self.process is not None and self.process.poll() is not None
+
+    def end_if_silent(self) -> None:
+        """End a process that runs and does nothing; it is then started again like one that died."""
+        if self.process is None or self.alive is None or self.has_died():
+            return
+        silence = time.time() - self.alive.stat().st_mtime
+        if silence > SILENCE_S:
+            say(f"{self.name} runs, but has finished nothing for {silence:.0f} s: ending it.")
+            end_group(self.process.pid)
+            self.process.wait()
 
     def plan_restart(self, now: float) -> None:
         """Leave a pause that doubles with each recent death; too many of them are an error to tell."""
@@ -77,9 +94,10 @@ class Children:
             self.write()
 
     def tend(self) -> None:
-        """Start again what has died and paused long enough."""
+        """Start again what has died or fell silent, once it has paused long enough."""
         now = time.monotonic()
         for child in self.children:
+            child.end_if_silent()
             if child.has_died():
                 child.plan_restart(now)
             if child.restart_at is not None and now >= child.restart_at:
