@@ -204,7 +204,8 @@ def new_barcode() -> str:
 
 
 TRIES = 5
-LEASE = timedelta(seconds=60)  # so long a row that was taken is left alone: whoever took it may have been killed
+# So long a row that was taken is left alone: whoever took it may have been killed.
+LEASE = timedelta(seconds=settings.ORDER_LEASE_S)
 FAILED = "processing_failed"
 
 CLAIM = """

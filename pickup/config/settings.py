@@ -225,6 +225,8 @@ NOTICES_FILE = os.environ.get("NOTICES_FILE", "")  # notices are appended here a
 SIGN_IN_CODES_PER_DAY = int(os.environ.get("PICKUP_SIGN_IN_CODES_PER_DAY", "5000"))
 # So long a counter waits for an answer before it decides alone, with the stock that it holds.
 COUNTER_PATIENCE_MS = int(os.environ.get("PICKUP_COUNTER_PATIENCE_MS", "1500"))
+# So long orders that a sweep took up are left alone: longer than the geocoders need for 500 of them.
+ORDER_LEASE_S = int(os.environ.get("PICKUP_ORDER_LEASE_S", "60"))
 MAX_ACCURACY_M = 5_000.0  # a location less certain than this never chooses a point (R2); see docs/decisions
 # A map to lie under our own boundaries, which need none: the address of raster tiles with {z}, {x} and {y}, or of a
 # MapLibre style (ends in .json). The browser asks that host, and no other; what it wants named stands on the map.
