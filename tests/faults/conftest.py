@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from pickup.config.launcher.home import Home
 from pickup.config.launcher.servers import Servers
 from pickup.config.settings import PICKUP_HOME
-from tests.faults.live import Live
+from tests.faults.live import Live, until
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +50,15 @@ def one_network() -> Iterator[Live]:
             network.servers.sockets.rmdir()
 
 
+def is_emptied() -> bool:
+    """Sweeps of the running network may hold what the flush wants, and the other way round."""
+    try:
+        call_command("flush", verbosity=0, interactive=False)
+    except CommandError:
+        return False
+    return True
+
+
 @pytest.fixture
 def live(one_network: Live, django_db_blocker: DjangoDbBlocker) -> Iterator[Live]:
     """The running network, its database empty; models in this process read and write there, whoever they run as."""
@@ -58,8 +67,8 @@ def live(one_network: Live, django_db_blocker: DjangoDbBlocker) -> Iterator[Live
         connection.close()
         there = {"HOST": str(one_network.servers.sockets), "USER": "postgres", "NAME": "pickup"}
         connection.settings_dict |= there
-        one_network.sql().close()
-        call_command("flush", verbosity=0, interactive=False)
+        one_network.meet_again()
+        until(is_emptied, say="the database is empty")
         try:
             yield one_network
         finally:

@@ -87,7 +87,8 @@ class Live:
             os.kill(pid, signal.SIGKILL)
 
     def postmaster(self) -> int:
-        return until(lambda: postgres.pid_in(self.servers.postgres().pid_file), say="there is a database")
+        pid: int = until(lambda: postgres.pid_in(self.servers.postgres().pid_file), say="there is a database")
+        return pid
 
     def kill_postmaster(self) -> None:
         pid = self.postmaster()

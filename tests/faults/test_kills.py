@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def test_no_acknowledged_pickup_is_lost_and_none_is_doubled_when_the_database_is
         begun.wait()
         for number in range(2 * kills):
             due = count * (number + 1) // (2 * kills + 1)
-            until(lambda due=due: len(answered) >= due, say="pickups go on")
+            until(partial(has_come_to, answered, due), say="pickups go on")
             if number % 2:
                 live.kill_backend()
             else:
@@ -83,6 +84,10 @@ def test_what_was_acknowledged_is_on_the_disk_unless_commits_do_not_wait_for_it(
         with live.sql() as database:
             database.execute("ALTER SYSTEM RESET synchronous_commit")
             database.execute("SELECT pg_reload_conf()")
+
+
+def has_come_to(answered: list[tuple[str, str]], count: int) -> bool:
+    return len(answered) >= count
 
 
 def setting(database: Any) -> str:

@@ -129,7 +129,7 @@ def serve(home: Home, servers: Servers, address: Address, *, with_demo: bool) ->
         keeper = Keeper(servers)
         while True:
             keeper.tend()
-            children.tend()
+            children.tend(forever=True)
             time.sleep(0.5)
     finally:
         say("\nStopping …")

@@ -15,7 +15,7 @@ from pathlib import Path
 from .console import CannotGoOn, last_lines, say
 from .home import PROJECT
 
-DEATHS_AT_MOST = 5  # within the window; the sixth ends everything
+DEATHS_AT_MOST = 5  # within the window; while everything is being started the sixth ends it
 DEATHS_WINDOW_S = 120
 LONGEST_PAUSE_S = 16
 SILENCE_S = 60  # a worker finishes a sweep every ten seconds
@@ -66,14 +66,14 @@ class Child:
             end_group(self.process.pid)
             self.process.wait()
 
-    def plan_restart(self, now: float) -> None:
-        """Leave a pause that doubles with each recent death; too many of them are an error to tell."""
+    def plan_restart(self, now: float, *, forever: bool = False) -> None:
+        """Leave a pause that doubles with each recent death; unless `forever`, too many of them are an error to tell."""
         assert self.process is not None
         code = self.process.returncode
         end_group(self.process.pid)  # workers of a killed master would keep its port
         self.process = None
         self.deaths = [at for at in self.deaths if now - at < DEATHS_WINDOW_S] + [now]
-        if len(self.deaths) > DEATHS_AT_MOST:
+        if len(self.deaths) > DEATHS_AT_MOST and not forever:
             raise CannotGoOn(f"{self.name} keeps ending (code {code}); the end of {self.log}:\n{last_lines(self.log)}")
         pause = min(2 ** (len(self.deaths) - 1), LONGEST_PAUSE_S)
         self.restart_at = now + pause
@@ -93,13 +93,13 @@ class Children:
             child.start()
             self.write()
 
-    def tend(self) -> None:
+    def tend(self, *, forever: bool = False) -> None:
         """Start again what has died or fell silent, once it has paused long enough."""
         now = time.monotonic()
         for child in self.children:
             child.end_if_silent()
             if child.has_died():
-                child.plan_restart(now)
+                child.plan_restart(now, forever=forever)
             if child.restart_at is not None and now >= child.restart_at:
                 child.start()
                 self.write()
