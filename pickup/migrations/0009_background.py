@@ -3,7 +3,19 @@ was paid keeps the time it was paid for."""
 
 from django.db import migrations, models
 
-PAID_TIME = """
+RULES_OF_THE_MOMENT = """
+-- A pickup reads the clock and then the rules, holding this lock with all other pickups. Who changes the rules holds it
+-- alone until the commit: pickups before it are visible then, and those after it see the change.
+CREATE FUNCTION fee_rules_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('fee rules'));
+    RETURN COALESCE(NEW, OLD);
+END $$;
+CREATE TRIGGER a_waits_for_pickups BEFORE INSERT OR UPDATE OR DELETE ON network_appointment
+    FOR EACH ROW EXECUTE FUNCTION fee_rules_change();
+CREATE TRIGGER a_waits_for_pickups BEFORE INSERT OR UPDATE OR DELETE ON pickup_tariff
+    FOR EACH ROW EXECUTE FUNCTION fee_rules_change();
+
 -- "The appointment in force at the pickup's time" must stay answerable: an end may not be moved before a pickup that
 -- paid the agent, nor a beginning after it. Pickups are found by the agent's account and the time they were posted.
 CREATE FUNCTION appointment_keeps_its_paid_time() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -21,9 +33,12 @@ END $$;
 CREATE TRIGGER keeps_its_paid_time BEFORE UPDATE OF valid ON network_appointment
     FOR EACH ROW WHEN (OLD.valid IS DISTINCT FROM NEW.valid) EXECUTE FUNCTION appointment_keeps_its_paid_time();
 """
-NO_PAID_TIME = """
+WITHOUT = """
     DROP TRIGGER keeps_its_paid_time ON network_appointment;
     DROP FUNCTION appointment_keeps_its_paid_time();
+    DROP TRIGGER a_waits_for_pickups ON network_appointment;
+    DROP TRIGGER a_waits_for_pickups ON pickup_tariff;
+    DROP FUNCTION fee_rules_change();
 """
 
 
@@ -59,5 +74,5 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("job", "period"), name="job_once_per_period")],
             },
         ),
-        migrations.RunSQL(PAID_TIME, NO_PAID_TIME),
+        migrations.RunSQL(RULES_OF_THE_MOMENT, WITHOUT),
     ]

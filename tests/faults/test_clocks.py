@@ -29,7 +29,7 @@ def day_of_three_clocks() -> Counter[datetime]:
 
     def clock(number: int) -> None:
         for period in range(PERIODS):
-            at = factories.LONG_AGO + period * HOUR + timedelta(minutes=7 * number)
+            at = factories.LONG_AGO + period * HOUR + timedelta(seconds=7 * number)
             meeting.wait()
             if periods.take(job="hourly", every=HOUR, holder=f"clock {number}", now=at) is not None:
                 with counting:

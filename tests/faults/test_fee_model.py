@@ -1,4 +1,4 @@
-"""Fees against a model of its own with exact fractions, over generated tariffs, chains, vacancies and caps (promise 9)."""
+"""Fees against a model with exact fractions, over generated tariffs, chains, vacancies and caps (promise 9)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from fractions import Fraction
+from itertools import pairwise
 from types import ModuleType
 
 import pytest
@@ -41,7 +42,7 @@ def shares(ceilings: Sequence[Fraction | None], cap: Fraction) -> list[Fraction]
     """
     marks = sorted({Fraction(0), cap, *(ceiling for ceiling in ceilings if ceiling is not None and ceiling < cap)})
     got = [Fraction(0)] * len(ceilings)
-    for low, high in zip(marks, marks[1:], strict=False):
+    for low, high in pairwise(marks):
         for place, ceiling in enumerate(ceilings):
             if ceiling is not None and ceiling >= high:
                 got[place] += high - low
@@ -145,7 +146,7 @@ def floats(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Constant(value=float()):
-                yield f"{node.lineno}: {node.value}"
+                yield f"{node.lineno}: {node.value!r}"
             case ast.BinOp(op=ast.Div()) | ast.AugAssign(op=ast.Div()):
                 yield f"{node.lineno}: true division"
             case ast.Name(id="float") | ast.Attribute(attr="FloatField"):

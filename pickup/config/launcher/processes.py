@@ -67,7 +67,7 @@ class Child:
             self.process.wait()
 
     def plan_restart(self, now: float, *, forever: bool = False) -> None:
-        """Leave a pause that doubles with each recent death; unless `forever`, too many of them are an error to tell."""
+        """Leave a pause that doubles with each recent death; unless `forever`, too many of them end everything."""
         assert self.process is not None
         code = self.process.returncode
         end_group(self.process.pid)  # workers of a killed master would keep its port
