@@ -72,7 +72,7 @@ def another_boundary(number: int, at: datetime) -> None:
 
 
 def test_changes_amid_pickups_change_no_past_fee(is_long: bool) -> None:
-    count, changes = (10_000, 250) if is_long else (160, 15)
+    count, changes = (10_000, 250) if is_long else (96, 9)
     parcels, keys = a_shop(count)
     done: list[Any] = []
     in_force: list[datetime] = []
@@ -270,7 +270,7 @@ def an_undo(parcel: Parcel) -> dict[str, Any]:
 
 
 def test_the_books_balance_at_every_instant(is_long: bool) -> None:
-    count = 5_000 if is_long else 80
+    count = 5_000 if is_long else 40
     seen = look_during(handing_over_and_undoing(count))
     assert {bool(faults) for _, faults in seen} == {False}
     assert any(0 < handovers < count for handovers, _ in seen), "somebody looked in the middle"
