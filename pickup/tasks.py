@@ -19,8 +19,8 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
+from network.clock import now
 from pickup import holding, missing, notices, orders, periods
-from pickup.clock import database_now
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ def sweep(work: Callable[[], int]) -> Any:
         if not periodic:
             return work()
         every = timedelta(seconds=settings.SWEEPS[work.__name__])
-        period = periods.take(job=work.__name__, every=every, holder=task.request.id or "", now=database_now())
+        period = periods.take(job=work.__name__, every=every, holder=task.request.id or "", now=now())
         if period is None:
             return 0
         done = work()
-        periods.finish(job=work.__name__, period=period, now=database_now())
+        periods.finish(job=work.__name__, period=period, now=now())
         return done
 
     run.__doc__ = work.__doc__
@@ -55,8 +55,8 @@ def sweep(work: Callable[[], int]) -> Any:
 @sweep
 def assign_waiting() -> int:
     """Locate received orders, then assign located ones."""
-    located = orders.locate_waiting(now=database_now(), limit=ROWS_PER_SWEEP)
-    return located + orders.assign_waiting(now=database_now(), limit=ROWS_PER_SWEEP)
+    located = orders.locate_waiting(now=now(), limit=ROWS_PER_SWEEP)
+    return located + orders.assign_waiting(now=now(), limit=ROWS_PER_SWEEP)
 
 
 @sweep
@@ -64,7 +64,7 @@ def send_notices() -> int:
     """Send messages one by one, each claimed at the time it is sent: a claim must outlast the sending."""
     began, sent = monotonic(), 0
     while sent < ROWS_PER_SWEEP and monotonic() - began < SENDING_S:
-        if not notices.send_waiting(now=database_now(), limit=1):
+        if not notices.send_waiting(now=now(), limit=1):
             break
         sent += 1
     return sent
@@ -72,19 +72,19 @@ def send_notices() -> int:
 
 @sweep
 def expire_held_parcels() -> int:
-    return holding.expire_overdue(now=database_now(), limit=ROWS_PER_SWEEP)
+    return holding.expire_overdue(now=now(), limit=ROWS_PER_SWEEP)
 
 
 @sweep
 def remind_recipients() -> int:
-    return holding.remind(now=database_now(), limit=ROWS_PER_SWEEP)
+    return holding.remind(now=now(), limit=ROWS_PER_SWEEP)
 
 
 @sweep
 def mend_missing() -> int:
     """Make up for effects that got lost, and forget periods that are long past."""
-    periods.forget(now=database_now())
-    return missing.mend(now=database_now(), limit=ROWS_PER_SWEEP)
+    periods.forget(now=now())
+    return missing.mend(now=now(), limit=ROWS_PER_SWEEP)
 
 
 class Bell:

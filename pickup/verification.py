@@ -37,19 +37,23 @@ COUNT_ATTEMPT = """
     SELECT count_code_attempt(d.service_point_id, d.id, %s, %s, (now() AT TIME ZONE %s)::date)
     FROM network_device d WHERE d.revoked_at IS NULL AND {device}
 """
+TOGETHER = 100  # enough to share a commit; all 500 of an upload could outlast a busy database's statement time-out
 LOCK = "SELECT FROM pickup_parcel WHERE barcode = ANY (%s) OR uuid = ANY (%s) ORDER BY id FOR UPDATE"
 
 
 def hand_over(scanner: Scanner, requests: Sequence[ScanRequest]) -> dict[UUID, Answer | ScanIdReused]:
     """Hand parcels over, each at most once; every scan is stored with its verdict, refused or not.
 
-    Requests with a QR run in one statement and one transaction, their parcels locked in one order. Typed codes
+    Requests with a QR run TOGETHER in one statement and one transaction, their parcels locked in one order. Typed codes
     go one by one: each is counted and that count committed before it is compared, so that a refusal, an error or
     a crash never gives an attempt back, and a right one is taken off the shop's day before the next is counted.
 
     A scan id that was used for another scan is answered with ScanIdReused, in its place. Raises UnknownScanner.
     """
-    answers = _redeem(scanner, [(request, *_shown(request)) for request in requests if request.token])
+    shown = [(request, *_shown(request)) for request in requests if request.token]
+    answers: dict[UUID, Answer | ScanIdReused] = {}
+    for start in range(0, len(shown), TOGETHER):
+        answers |= _redeem(scanner, shown[start : start + TOGETHER])
     for request in requests:
         if not request.token:
             answers |= _redeem(scanner, [(request, None, None, *_typed(scanner, request))])

@@ -185,7 +185,7 @@ def in_batches(server: Server, jobs: Sequence[tuple[str, str]], size: int, clien
 def main() -> list[tuple[str, float, float]]:
     """Rows of (what, per second, ratio to the CTE at 8 clients)."""
     with scene.fresh_database():
-        jobs, _ = scene.make_ready_parcels(24_000, shops=8)
+        jobs, _ = scene.make_ready_parcels(24_000, shops=16)
         cte = limit(8, 6_000)
         rest = jobs[6_000:]
         rows = [("one CTE under pgbench, 8 clients (the limit)", cte, 1.0)]

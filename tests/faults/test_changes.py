@@ -18,9 +18,9 @@ from django.db import DatabaseError, connection, transaction
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.utils.timezone import now
 
+from network import clock
 from network.models import Appointment, Boundary, BoundarySet, Level
 from pickup import fees, ledger
-from pickup.clock import database_now
 from pickup.models import Handover, Parcel, Posting, Tariff
 from tests.factories import make_agent, token_of
 from tests.faults.test_races import HAND_OVER_SQL, a_shop, at_once, post, post_scan
@@ -114,7 +114,7 @@ def test_changes_amid_pickups_change_no_past_fee(is_long: bool) -> None:
 def made_soon(change: Callable[[int, datetime], None], number: int) -> datetime:
     """Change something from a moment on; if pickups were faster than that moment, it is refused and comes later."""
     while True:
-        at = database_now() + SOON
+        at = clock.now() + SOON
         try:
             change(number, at)
         except DatabaseError as refused:
@@ -157,17 +157,17 @@ def test_a_fee_is_worked_out_again_from_what_its_postings_name_alone() -> None:
 
 def test_an_appointment_that_was_paid_keeps_the_time_it_was_paid_for() -> None:
     parcels, keys = a_shop(1)
-    before = database_now()
+    before = clock.now()
     for job in pickups_of(parcels, keys[0]):
         post_scan(job)
     paid = Posting.objects.filter(kind="agent_fee").select_related("appointment").latest("id").appointment
     assert paid is not None
     begin, end = paid.valid.lower, paid.valid.upper
-    for period in [(begin, before), (database_now(), end)]:
+    for period in [(begin, before), (clock.now(), end)]:
         paid.valid = DateTimeTZRange(*period)
         with pytest.raises(DatabaseError, match="paid by this appointment"):
             paid.save(update_fields=["valid"])
-    paid.valid = DateTimeTZRange(begin, database_now() + SOON)
+    paid.valid = DateTimeTZRange(begin, clock.now() + SOON)
     paid.save(update_fields=["valid"])
 
 
@@ -184,9 +184,9 @@ def test_a_pickup_beside_a_change_is_paid_by_the_rules_of_its_moment(guarded: bo
     try:
         with ThreadPoolExecutor(1) as shop:
             with transaction.atomic():
-                at = database_now() + SOON
+                at = clock.now() + SOON
                 another_agent(1, at)
-                wait_until(lambda: database_now() > at)
+                wait_until(lambda: clock.now() > at)
                 pickup = shop.submit(at_once, [job], post_scan, clients=1)
                 wait_until(pickups_wait if guarded else pickup.done)
             assert pickup.result() == [(200, "ok")]

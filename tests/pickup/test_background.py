@@ -15,7 +15,6 @@ from kombu.exceptions import OperationalError as BrokerError
 from network import geocoding
 from network.messages import Message
 from pickup import missing, notices, orders, periods, tasks
-from pickup.clock import database_now
 from pickup.models import JobRun, Notice, Order, Parcel, PickupCode
 from tests import factories
 from tests.factories import make_draft, make_merchant, make_point, make_ready_parcel, scanner_of
@@ -190,10 +189,6 @@ def test_periods_that_are_long_past_are_forgotten() -> None:
 def test_every_sweep_has_its_period(settings: Any) -> None:
     ours = {name.rpartition(".")[2] for name in tasks.assign_waiting.app.tasks if name.startswith("pickup.tasks.")}
     assert ours == settings.SWEEPS.keys()
-
-
-def test_the_time_is_the_databases() -> None:
-    assert abs(database_now() - now()) < timedelta(minutes=5)
 
 
 # Effects that are missing

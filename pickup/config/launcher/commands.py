@@ -151,7 +151,8 @@ def processes(home: Home, address: Address) -> list[Child]:
     # The clock rings and the worker answers: if nothing comes out at the end, either may be stuck.
     alive = {"worker": home.root / "alive", "clock": home.root / "alive"}
     return [
-        Child(name, command, home.root / "logs" / f"{name}.log", alive.get(name)) for name, command in commands.items()
+        Child(name, command, home.root / "logs" / f"{name}.log", alive=alive.get(name))
+        for name, command in commands.items()
     ]
 
 

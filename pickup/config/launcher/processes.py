@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ class Child:
     name: str
     command: list[str]
     log: Path
+    variables: Mapping[str, str] = field(default_factory=dict)  # beside those of this process
     alive: Path | None = None  # touched by the process itself, by way of PICKUP_ALIVE; silence means that it is stuck
     process: subprocess.Popen[bytes] | None = None
     deaths: list[float] = field(default_factory=list)
@@ -38,15 +39,15 @@ class Child:
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".1.log"))
         self.restart_at = None
-        environment = dict(os.environ)
+        watched = {}
         if self.alive is not None:
             self.alive.touch()
-            environment["PICKUP_ALIVE"] = str(self.alive)
+            watched = {"PICKUP_ALIVE": str(self.alive)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=PROJECT,
-                env=environment,
+                env={**os.environ, **self.variables, **watched},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
