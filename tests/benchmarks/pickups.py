@@ -98,7 +98,7 @@ class Server:
             ],
             env=environment,
         )  # fmt: skip
-        for _ in range(200):
+        for _ in range(600):
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1):
                     return self

@@ -19,6 +19,7 @@ DEATHS_AT_MOST = 5  # within the window; while everything is being started the s
 DEATHS_WINDOW_S = 120
 LONGEST_PAUSE_S = 16
 SILENCE_S = 60  # a worker finishes a sweep every ten seconds
+FIRST_SIGN_S = 120  # so much longer it may take to come up on a busy machine
 STOP_S = 20  # a Celery worker finishes what it has begun
 LOG_BYTES = 10_000_000
 
@@ -42,6 +43,8 @@ class Child:
         watched = {}
         if self.alive is not None:
             self.alive.touch()
+            first_sign_at = time.time() + FIRST_SIGN_S
+            os.utime(self.alive, (first_sign_at, first_sign_at))
             watched = {"PICKUP_ALIVE": str(self.alive)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
