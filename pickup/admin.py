@@ -34,6 +34,7 @@ from pickup.models import (
     Delegation,
     Dispute,
     Handover,
+    JobRun,
     ManualRelease,
     Merchant,
     MerchantKey,
@@ -66,6 +67,7 @@ REFUSALS |= {
     "tariff_hold_days": _("Storage is between 1 and 60 days."),
     "tariff_payable_after": _("Fees become payable after 0 to 2,160 hours."),
     "tariff_currency": _("A currency has three capital letters, like CNY."),
+    "outside the new period": _("Pickups were paid by this appointment outside the new period: it stays theirs."),
     "merchant_hold_days": _("Storage is between 1 and 60 days."),
 }
 
@@ -439,6 +441,15 @@ class MessageDayAdmin(ReadOnlyAdmin):
     list_display = ["day", "sent", "alarmed_at"]
     list_filter = [("alarmed_at", admin.EmptyFieldListFilter)]
     ordering = ["-day"]
+
+
+@admin.register(JobRun)
+class JobRunAdmin(ReadOnlyAdmin):
+    """Whether the sweeps come: the newest line of each job is not older than its period and a moment."""
+
+    list_display = ["job", "period", "taken_at", "done_at"]
+    list_filter = ["job", ("done_at", admin.EmptyFieldListFilter)]
+    ordering = ["-period", "job"]
 
 
 @admin.register(Delegation)

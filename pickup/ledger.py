@@ -306,11 +306,20 @@ AUDIT = """
                       WHERE (a.parcel_id, a.service_point_id) = (h.parcel_id, h.service_point_id))
   UNION ALL
     SELECT 'hand-over without exactly one flat fee of its tariff', h.id::text
-    FROM pickup_handover h JOIN pickup_scan s ON s.id = h.scan_id
-    LEFT JOIN LATERAL (SELECT * FROM pickup_tariff WHERE valid_from <= s.recorded_at
-                       ORDER BY valid_from DESC LIMIT 1) t ON true
+    FROM pickup_handover h JOIN pickup_scan s ON s.id = h.scan_id JOIN pickup_parcel p ON p.id = h.parcel_id
     LEFT JOIN pickup_posting f ON f.handover_id = h.id AND f.kind = 'point_fee'
     LEFT JOIN pickup_manualrelease m ON m.handover_id = h.id
+    -- Charged at the moment that the parcel keeps while the pickup stands. Of another one only the scan is left, which
+    -- was recorded later in the same transaction: a tariff may have begun in between.
+    CROSS JOIN LATERAL (SELECT COALESCE(p.collected_at, s.recorded_at) AS at, interval '0' AS doubt
+                        WHERE h.undone_by_id IS NULL AND s.proof <> 'manual'
+                        UNION ALL SELECT s.recorded_at, interval '10 s'
+                        WHERE h.undone_by_id IS NOT NULL OR s.proof = 'manual') c
+    LEFT JOIN LATERAL (
+        SELECT * FROM pickup_tariff v
+        WHERE v.valid_from <= c.at AND NOT EXISTS (
+            SELECT FROM pickup_tariff n WHERE n.valid_from > v.valid_from AND n.valid_from <= c.at - c.doubt)
+        ORDER BY (v.id = f.tariff_id) IS TRUE DESC, v.valid_from DESC LIMIT 1) t ON true
     GROUP BY h.id, t.id, t.point_fee_minor, s.proof, m.decision
     HAVING t.id IS NULL OR MAX(f.amount_minor) <> t.point_fee_minor
         OR (s.proof = 'manual') <> (m.decision IS NOT NULL)

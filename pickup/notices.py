@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Max, Q
 from django.utils import translation
 from django.utils.timezone import localtime
@@ -229,6 +229,11 @@ def _send(notice: Notice, way: Gateway, *, now: datetime) -> None:
             notice.error, notice.gave_up = str(error)[:200], notice.tries >= TRIES
         except recipients.Sealed:
             notice.error, notice.gave_up = "the recipient's data cannot be opened", True
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one message must not stop the others
+            # Its own words may quote a number or a code.
+            notice.error, notice.gave_up = f"cannot be written or sent: {type(error).__name__}", notice.tries >= TRIES
         if notice.gave_up:
             log.error("notice %s given up: %s", notice.pk, notice.error)
     notice.save(update_fields=["error", "gave_up", "sent_at"])

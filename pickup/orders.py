@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import starmap
+from typing import Any
 
 from django.conf import settings
 from django.contrib.gis.geos import Point
-from django.db import IntegrityError, connection, transaction
-from django.db.models import QuerySet
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from network import assignment, geocoding, matching, memory
 from network.models import Address, ServicePoint, Size
 from pickup import notices, parcels, recipients
 from pickup.models import Assignment, Merchant, Notice, Order, Parcel, Recipient
+
+log = logging.getLogger(__name__)
 
 Status = Order.Status
 WRITTEN_AT_ONCE = 5_000  # orders, about a second: their points are locked meanwhile
@@ -201,22 +205,109 @@ def new_barcode() -> str:
     return f"PN{secrets.randbelow(10**12):012d}"
 
 
+TRIES = 5
+# So long a row that was taken is left alone: whoever took it may have been killed.
+LEASE = timedelta(seconds=settings.ORDER_LEASE_S)
+FAILED = "processing_failed"
+
+CLAIM = """
+    UPDATE pickup_order SET tries = tries + 1, next_try_at = %(until)s
+    WHERE id IN (
+        SELECT id FROM pickup_order
+        WHERE status = %(status)s AND (tries > 0) = %(tried)s AND (next_try_at IS NULL OR next_try_at <= %(now)s)
+              AND (%(only)s::bigint[] IS NULL OR id = ANY (%(only)s))
+        ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    RETURNING id
+"""
+
+
 def locate_waiting(*, now: datetime, limit: int, only: Collection[int] | None = None) -> int:
     """Find where received orders lie; what is doubtful goes to review with its reason. Returns how many were taken.
 
     `only` names the orders for which somebody waits; else those that came first are taken.
-
-    The search may ask the network, so it runs outside any transaction; an order that another sweep located
-    meanwhile is left as that one wrote it.
     """
-    orders = list(
-        _waiting(Status.RECEIVED, only).select_related("address", "recipient", "merchant").order_by("id")[:limit]
-    )
+    return _take_up(Status.RECEIVED, _locate, now=now, limit=limit, only=only)
+
+
+def assign_waiting(*, now: datetime, limit: int, only: Collection[int] | None = None) -> int:
+    """Give located orders their service points. Returns how many left the queue, to a point or to review.
+
+    `only` names the orders for which somebody waits; else those that came first are taken.
+    """
+    return _take_up(Status.LOCATED, _assign, now=now, limit=limit, only=only)
+
+
+def _take_up(
+    status: str,
+    work: Callable[[list[int], datetime], int],
+    *,
+    now: datetime,
+    limit: int,
+    only: Collection[int] | None,
+) -> int:
+    """Work on orders that wait in a status; several sweeps at once take different ones.
+
+    Those that nobody tried before are worked on together. If that fails, or the sweep is killed in the middle, they are
+    tried one by one, each a bit later than the time before, and after TRIES times a person must look: one order that
+    breaks whatever touches it does not keep the others waiting. A database that does not answer is nobody's fault.
+    """
+    done = 0
+    if fresh := _claim(status, tried=False, now=now, limit=limit, only=only):
+        try:
+            done = work(fresh, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one order must not stop the others
+            _tell(f"{len(fresh)} orders together", error)
+            Order.objects.filter(pk__in=fresh, status=status).update(next_try_at=now)
+    for _ in range(limit):
+        alone = _claim(status, tried=True, now=now, limit=1, only=only)
+        if not alone:
+            break
+        try:
+            done += work(alone, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            _tell(f"order {alone[0]}", error)
+            _put_off(alone[0], status, error, now=now)
+    return done
+
+
+def _claim(status: str, *, tried: bool, now: datetime, limit: int, only: Collection[int] | None) -> list[int]:
+    asked: dict[str, Any] = {"status": status, "tried": tried, "now": now, "limit": limit, "until": now + LEASE}
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, asked | {"only": None if only is None else list(only)})
+        return sorted(row[0] for row in cursor.fetchall())
+
+
+def _put_off(order_id: int, status: str, error: Exception, *, now: datetime) -> None:
+    with transaction.atomic(durable=True):
+        order = Order.objects.select_for_update().get(pk=order_id)
+        if order.status != status:
+            return
+        order.next_try_at = now + LEASE * 2**order.tries
+        if order.tries >= TRIES:
+            order.status, order.review_reason = Status.REVIEW, FAILED
+            order.review_detail = {"step": status, "error": type(error).__name__}
+            order.tries, order.next_try_at = 0, None
+        order.save(update_fields=["status", "review_reason", "review_detail", "tries", "next_try_at"])
+
+
+def _tell(what: str, error: Exception) -> None:
+    """Log where it went wrong, and not the error's own words: they may quote an address."""
+    lines = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s could not be processed: %s\n%s", what, type(error).__name__, lines)
+
+
+def _locate(ids: list[int], now: datetime) -> int:
+    """Locate orders that were claimed. The search may ask the network, so it runs outside any transaction."""
+    claimed = Order.objects.filter(pk__in=ids, status=Status.RECEIVED)
+    orders = list(claimed.select_related("address", "recipient", "merchant").order_by("id"))
     queries = [_query(order) for order in orders]
     places = iter(geocoding.locate([query for query in queries if query], at=now))
     found = [next(places) if query else UNREADABLE for query in queries]
     with transaction.atomic(durable=True):
-        ids = [order.pk for order in orders]
         still = set(
             Order.objects.select_for_update(skip_locked=True)
             .filter(pk__in=ids, status=Status.RECEIVED)
@@ -230,11 +321,6 @@ def locate_waiting(*, now: datetime, limit: int, only: Collection[int] | None = 
         used = [place.remembered for _, place in pairs if place.remembered is not None]
         memory.count_uses(used, at=now)
     return len(pairs)
-
-
-def _waiting(status: Order.Status, only: Collection[int] | None) -> QuerySet[Order]:
-    waiting = Order.objects.filter(status=status)
-    return waiting if only is None else waiting.filter(pk__in=only)
 
 
 def _save_places(addresses: Sequence[Address]) -> None:
@@ -264,7 +350,7 @@ def _save_places(addresses: Sequence[Address]) -> None:
 
 
 def _save_states(orders: Sequence[Order]) -> None:
-    """Write what became of orders, all in one statement."""
+    """Write what became of orders that were claimed, all in one statement."""
     rows = [
         {
             "id": order.pk,
@@ -279,7 +365,7 @@ def _save_states(orders: Sequence[Order]) -> None:
         cursor.execute(
             """UPDATE pickup_order o
                SET status = u.status, review_reason = u.review_reason, review_detail = u.review_detail,
-                   assigned_at = u.assigned_at
+                   assigned_at = u.assigned_at, tries = 0, next_try_at = NULL
                FROM jsonb_to_recordset(%s) AS u(id bigint, status text, review_reason text, review_detail jsonb,
                                                 assigned_at timestamptz)
                WHERE o.id = u.id""",
@@ -342,33 +428,36 @@ def lacks_consent(order: Order) -> bool:
     return order.merchant.consent_required and order.consent_at is None
 
 
-def assign_waiting(*, now: datetime, limit: int, only: Collection[int] | None = None) -> int:
-    """Give located orders their service points. Returns how many left the queue, to a point or to review.
-
-    `only` names the orders for which somebody waits; else those that came first are taken.
+def _assign(ids: list[int], now: datetime) -> int:
+    """Assign orders that were claimed.
 
     The whole batch is planned without a lock, because that may take longer than a transaction may last. Then it is
     written in parts: the orders are locked, and their points in the order of their ids, and the room is counted
     again, so that sweeps side by side never oversell a point. What changed since the plan stays located and is taken
     up by the next sweep.
     """
-    demands = _demands(WAITING, limit) if only is None else _demands(STILL_WAITING, list(only)[:limit])
+    demands = _demands(STILL_WAITING, ids)
     choices = matching.assign(demands, at=now, held_at=held_at)
     left = 0
     for start in range(0, len(demands), WRITTEN_AT_ONCE):
         planned = {demand.key: demand for demand in demands[start : start + WRITTEN_AT_ONCE]}
         with transaction.atomic(durable=True):
-            still = [one for one in _demands(STILL_WAITING, list(planned)) if one == planned[one.key]]
-            left += _settle(still, choices, now)
+            left += _settle(_demands(STILL_WAITING, list(planned)), planned, choices, now)
     return left
 
 
-def _settle(demands: Sequence[assignment.Demand], choices: Mapping[int, assignment.Choice], now: datetime) -> int:
-    """Write what was chosen for these locked orders, as far as there still is room. Returns how many it was."""
-    room = _locked_room({point_id for one in demands if (point_id := choices[one.key].point_id) is not None})
+def _settle(
+    locked: Sequence[assignment.Demand],
+    planned: Mapping[int, assignment.Demand],
+    choices: Mapping[int, assignment.Choice],
+    now: datetime,
+) -> int:
+    """Write what was chosen for these orders, as far as there still is room. Returns how many it was."""
+    same = [one for one in locked if one == planned[one.key]]
+    room = _locked_room({point_id for one in same if (point_id := choices[one.key].point_id) is not None})
     won: list[assignment.Demand] = []
     lost: list[assignment.Demand] = []
-    for demand in demands:
+    for demand in same:
         point_id = choices[demand.key].point_id
         if point_id is None:
             lost.append(demand)
@@ -378,6 +467,9 @@ def _settle(demands: Sequence[assignment.Demand], choices: Mapping[int, assignme
     _write_assignments(won, choices, now)
     _write_lost(lost, choices)
     _announce([demand.key for demand in won])
+    outrun = {demand.key for demand in locked} - {demand.key for demand in won + lost}
+    if outrun:
+        Order.objects.filter(pk__in=outrun).update(tries=0, next_try_at=None)
     return len(won) + len(lost)
 
 
@@ -386,7 +478,8 @@ def _write_lost(demands: Sequence[assignment.Demand], choices: Mapping[int, assi
     details = [json.dumps({"candidates": choices[demand.key].tried}) for demand in demands]
     with connection.cursor() as cursor:
         cursor.execute(
-            """UPDATE pickup_order o SET status = 'review', review_reason = u.reason, review_detail = u.detail
+            """UPDATE pickup_order o SET status = 'review', review_reason = u.reason, review_detail = u.detail,
+                   tries = 0, next_try_at = NULL
                FROM unnest(%s::bigint[], %s::text[], %s::jsonb[]) AS u(id, reason, detail) WHERE o.id = u.id""",
             [[demand.key for demand in demands], reasons, details],
         )
@@ -423,15 +516,14 @@ DEMANDS = """
                         WHERE order_id = o.id AND status = 'expected') p
     WHERE {which} ORDER BY o.id
 """
-WAITING = DEMANDS.format(which="o.status = 'located'") + "LIMIT %s FOR UPDATE OF o SKIP LOCKED"
 STILL_WAITING = DEMANDS.format(which="o.status = 'located' AND o.id = ANY (%s)") + "FOR UPDATE OF o SKIP LOCKED"
 OF_ORDERS = DEMANDS.format(which="o.id = ANY (%s)")
 
 
-def _demands(statement: str, value: int | list[int]) -> list[assignment.Demand]:
-    """Return what orders need, from one of the statements above."""
+def _demands(statement: str, order_ids: list[int]) -> list[assignment.Demand]:
+    """Return what these orders need, by one of the statements above."""
     with connection.cursor() as cursor:
-        cursor.execute(statement, [value])
+        cursor.execute(statement, [order_ids])
         return list(starmap(assignment.Demand, cursor))
 
 
@@ -479,7 +571,8 @@ def _write_assignments(
                 tried = json.dumps(choice.tried)
                 copy.write_row((demand.key, choice.point_id, choice.distance_m, tried, list(demand.chain), now))
         cursor.execute(
-            """UPDATE pickup_order o SET status = 'assigned', assigned_at = %s, review_reason = '', review_detail = '{}'
+            """UPDATE pickup_order o SET status = 'assigned', assigned_at = %s, review_reason = '',
+                   review_detail = '{}', tries = 0, next_try_at = NULL
                WHERE o.id = ANY (%s)""",
             [now, order_ids],
         )

@@ -57,6 +57,7 @@ REASONS: dict[str, Any] = {
     "merchant_policy": _("the merchant wants a review"),
     "requested_point_unavailable": _("requested point not available"),
     "no_point_available": _("no point available"),
+    orders.FAILED: _("could not be processed"),
 }
 
 

@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from network.models import Device, ServicePoint
 from pickup import codes, fees, holding, ledger, notices, parcels, verification
+from pickup.again import again, reconnect
 from pickup.models import MENDABLE, Arrival, Handover, Notice, Parcel, Scan, Verdict
 from pickup.parcels import Status
 from pickup.scans import Answer, ScanIdReused, Scanner, ScanRequest, device_of
@@ -72,13 +73,12 @@ def _parcels_named(requests: Sequence[ScanRequest]) -> dict[UUID, UUID | str]:
 
 
 def _record(scanner: Scanner, request: ScanRequest) -> Answer | ScanIdReused:
-    try:
+    def once() -> Answer | ScanIdReused:
         with transaction.atomic(durable=True):
             return _decide(scanner, device_of(scanner), request)
-    except IntegrityError:
-        # The same scan id for two parcels at once has no row to wait on; the first one is visible now.
-        with transaction.atomic(durable=True):
-            return _decide(scanner, device_of(scanner), request)
+
+    # The same scan id for two parcels at once has no row to wait on: the second time the first one is visible.
+    return again(once)
 
 
 def _record_together(scanner: Scanner, requests: Sequence[ScanRequest]) -> dict[UUID, Answer | ScanIdReused]:
@@ -89,7 +89,8 @@ def _record_together(scanner: Scanner, requests: Sequence[ScanRequest]) -> dict[
             list(Parcel.objects.select_for_update().filter(barcode__in=barcodes).order_by("id").values_list("id"))
             device = device_of(scanner)
             return {request.scan_id: _decide(scanner, device, request) for request in requests}
-    except (IntegrityError, OperationalError):
+    except (IntegrityError, OperationalError, InterfaceError):
+        reconnect()
         return {request.scan_id: _record(scanner, request) for request in requests}
 
 

@@ -1,30 +1,57 @@
-"""Sweeps over rows that wait. Late, twice or in parallel, they do no harm; the table is the queue, Celery the bell."""
+"""Sweeps over rows that wait. Late, twice or in parallel, they do no harm; the table is the queue, Celery the bell.
+
+Clocks ring with `periodic=True`: of all that ring for one period of a sweep, one has it (`pickup.periods`). A nudge
+after a commit is a sweep of its own.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Lock
 from time import monotonic
 from typing import Any
 
 from celery import shared_task
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
 from network import memory
-from pickup import closings, holding, notices, orders
+from network.clock import now
+from pickup import closings, holding, missing, notices, orders, periods
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_SWEEP = 500
 ASSIGNED_PER_SWEEP = 100_000  # planned together: the more are known, the fewer metres they walk
+SENDING_S = 20  # a gateway may be slow, and other sweeps want the worker too
 
 
 def sweep(work: Callable[[], int]) -> Any:
-    """A task that is tried again when the database stumbles."""
-    return shared_task(autoretry_for=(OperationalError, InterfaceError), retry_backoff=2, max_retries=8)(work)
+    """A task that is tried again when the database stumbles; its next period comes anyway, so not for long."""
+
+    def run(task: Any, *, periodic: bool = False) -> int:
+        if not periodic:
+            return work()
+        every = timedelta(seconds=settings.SWEEPS[work.__name__])
+        period = periods.take(job=work.__name__, every=every, holder=task.request.id or "", now=now())
+        if period is None:
+            return 0
+        done = work()
+        periods.finish(job=work.__name__, period=period, now=now())
+        return done
+
+    run.__doc__ = work.__doc__
+    return shared_task(
+        bind=True,
+        name=f"{__name__}.{work.__name__}",
+        autoretry_for=(OperationalError, InterfaceError),
+        retry_backoff=2,
+        max_retries=3,
+    )(run)
 
 
 @sweep
@@ -36,7 +63,13 @@ def assign_waiting() -> int:
 
 @sweep
 def send_notices() -> int:
-    return notices.send_waiting(now=now(), limit=ROWS_PER_SWEEP)
+    """Send messages one by one, each claimed at the time it is sent: a claim must outlast the sending."""
+    began, sent = monotonic(), 0
+    while sent < ROWS_PER_SWEEP and monotonic() - began < SENDING_S:
+        if not notices.send_waiting(now=now(), limit=1):
+            break
+        sent += 1
+    return sent
 
 
 @sweep
@@ -62,24 +95,51 @@ def close_points() -> int:
     return begun + closings.finish_emptied(now=now(), limit=ROWS_PER_SWEEP)
 
 
-_bell = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bell")
-_quiet_until: dict[str, float] = {}
+@sweep
+def mend_missing() -> int:
+    """Make up for effects that got lost, and forget periods that are long past."""
+    periods.forget(now=now())
+    return missing.mend(now=now(), limit=ROWS_PER_SWEEP)
+
+
+class Bell:
+    """Asks for sweeps soon, from a thread of its own: a request waits neither for the broker nor for its time-outs.
+
+    At most once a second and process for each task, and one at a time: while a broker that hangs is waited for, others
+    are not queued up behind it. Without a broker the schedule comes by anyway, and the bell stays quiet for a minute.
+    """
+
+    PAUSE_S, QUIET_S = 1.0, 60.0
+
+    def __init__(self) -> None:
+        self.ringer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bell")
+        self.lock = Lock()
+        self.quiet_until: dict[str, float] = {}
+        self.ringing: set[str] = set()
+
+    def ring(self, task: Any) -> None:
+        with self.lock:
+            if task.name in self.ringing or monotonic() < self.quiet_until.get(task.name, 0.0):
+                return
+            self.ringing.add(task.name)
+        self.ringer.submit(self._ring, task)
+
+    def _ring(self, task: Any) -> None:
+        pause = self.PAUSE_S
+        try:
+            task.apply_async(retry=False, expires=60)
+        except (BrokerError, OSError):
+            pause = self.QUIET_S
+            log.warning("no broker: %s waits for its schedule", task.name)
+        finally:
+            with self.lock:
+                self.ringing.discard(task.name)
+                self.quiet_until[task.name] = monotonic() + pause
+
+
+bell = Bell()
 
 
 def ring(task: Any) -> None:
-    """Ask for a sweep soon, at most once a second and process; the request does not wait for the broker.
-
-    Without a broker the schedule comes by anyway, and the bell stays quiet for a minute.
-    """
-    if monotonic() < _quiet_until.get(task.name, 0.0):
-        return
-    _quiet_until[task.name] = monotonic() + 1
-    _bell.submit(_ring, task)
-
-
-def _ring(task: Any) -> None:
-    try:
-        task.apply_async(retry=False, expires=60)
-    except BrokerError:
-        _quiet_until[task.name] = monotonic() + 60
-        log.warning("no broker: %s waits for its schedule", task.name)
+    """Ask for a sweep soon, after the commit of what it shall find; the request does not wait for the broker."""
+    bell.ring(task)

@@ -9,9 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import connection, transaction
+from psycopg import Cursor
 
 from pickup import codes
+from pickup.again import again
 from pickup.scans import Answer, ScanIdReused, Scanner, ScanRequest, UnknownScanner
 
 HAND_OVER = """
@@ -35,20 +37,23 @@ COUNT_ATTEMPT = """
     SELECT count_code_attempt(d.service_point_id, d.id, %s, %s, (now() AT TIME ZONE %s)::date)
     FROM network_device d WHERE d.revoked_at IS NULL AND {device}
 """
+TOGETHER = 100  # enough to share a commit; all 500 of an upload could outlast a busy database's statement time-out
 LOCK = "SELECT FROM pickup_parcel WHERE barcode = ANY (%s) OR uuid = ANY (%s) ORDER BY id FOR UPDATE"
-TRIES = 4
 
 
 def hand_over(scanner: Scanner, requests: Sequence[ScanRequest]) -> dict[UUID, Answer | ScanIdReused]:
     """Hand parcels over, each at most once; every scan is stored with its verdict, refused or not.
 
-    Requests with a QR run in one statement and one transaction, their parcels locked in one order. Typed codes
+    Requests with a QR run TOGETHER in one statement and one transaction, their parcels locked in one order. Typed codes
     go one by one: each is counted and that count committed before it is compared, so that a refusal, an error or
     a crash never gives an attempt back, and a right one is taken off the shop's day before the next is counted.
 
     A scan id that was used for another scan is answered with ScanIdReused, in its place. Raises UnknownScanner.
     """
-    answers = _redeem(scanner, [(request, *_shown(request)) for request in requests if request.token])
+    shown = [(request, *_shown(request)) for request in requests if request.token]
+    answers: dict[UUID, Answer | ScanIdReused] = {}
+    for start in range(0, len(shown), TOGETHER):
+        answers |= _redeem(scanner, shown[start : start + TOGETHER])
     for request in requests:
         if not request.token:
             answers |= _redeem(scanner, [(request, None, None, *_typed(scanner, request))])
@@ -65,17 +70,8 @@ Proven = tuple[ScanRequest, UUID | None, int | None, str, bytes | None]
 
 
 def _redeem(scanner: Scanner, proven: Sequence[Proven]) -> dict[UUID, Answer | ScanIdReused]:
-    """Run the database function; a clash with another request is tried again, whole."""
-    if not proven:
-        return {}
-    for left in reversed(range(TRIES)):
-        try:
-            return _run(scanner, proven)
-        except (IntegrityError, OperationalError):
-            # The same scan id for two parcels at once, or two batches that met in the ledger's rows.
-            if not left or connection.in_atomic_block:
-                raise
-    raise AssertionError("the last try returns or raises")
+    """Run the database function; a clash with another request or a cut connection is tried again, whole."""
+    return again(lambda: _run(scanner, proven)) if proven else {}
 
 
 def _run(scanner: Scanner, proven: Sequence[Proven]) -> dict[UUID, Answer | ScanIdReused]:
@@ -102,14 +98,18 @@ def _run(scanner: Scanner, proven: Sequence[Proven]) -> dict[UUID, Answer | Scan
 
 
 def _rows(statement: str, scanner: Scanner, *parameters: Any) -> list[Any]:
+    """Run a statement that the database has planned before: planning this one takes as long as running it.
+
+    Django's cursors write parameters into the text, so that each text is new; psycopg's own cursor sends them apart.
+    """
     by_key = scanner.key_hash is not None
-    with connection.cursor() as cursor:
-        cursor.execute(
-            statement.format(device="d.key_hash = %s" if by_key else "d.id = %s"),
-            [*parameters, scanner.key_hash if by_key else scanner.device_id],
-        )
-        rows: list[Any] = cursor.fetchall()
-    return rows
+    text = statement.format(device="d.key_hash = %s" if by_key else "d.id = %s")
+    values = [*parameters, scanner.key_hash if by_key else scanner.device_id]
+    connection.ensure_connection()
+    assert connection.connection is not None
+    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
+        cursor.execute(text, values, prepare=True)
+        return cursor.fetchall()
 
 
 def _shown(request: ScanRequest) -> tuple[UUID | None, int | None, str, bytes | None]:

@@ -15,7 +15,7 @@ from pickup.models import Order
 
 BATCH = 500
 WAITING = (Order.Status.RECEIVED, Order.Status.LOCATED)
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0  # longer than the rows of a sweep that was killed are left alone
 PAUSE_S = 0.2
 
 

@@ -30,6 +30,16 @@ def sql_flush(self: Any, style: Any, tables: Iterable[str], **options: Any) -> l
 DatabaseOperations.sql_flush = sql_flush  # type: ignore[method-assign]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the long form of tests that have one (tests/faults)")
+
+
+@pytest.fixture(scope="session")
+def is_long(request: pytest.FixtureRequest) -> bool:
+    """Whether to run as many as the promise says, and not as many as a quick check takes."""
+    return bool(request.config.getoption("--long"))
+
+
 @pytest.fixture
 def chain(db: None) -> dict[Any, Any]:
     return factories.make_chain()

@@ -8,12 +8,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from ninja import NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from pickup.again import reconnect
 from pickup.forms import first_error
 
 
@@ -71,8 +72,10 @@ def register(api: NinjaAPI) -> None:
         most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         return api.create_response(request, body("too_large", f"at most {most} bytes"), status=413)
 
+    @api.exception_handler(InterfaceError)
     @api.exception_handler(OperationalError)
-    def busy(request: HttpRequest, error: OperationalError) -> HttpResponse:
+    def busy(request: HttpRequest, error: Exception) -> HttpResponse:
+        reconnect()
         # A lock or a statement that took too long, or a database that is coming back: the same call again is safe.
         log.warning("database: %s", error)
         answer = api.create_response(request, body("busy", "try the same call again"), status=503)

@@ -1,4 +1,8 @@
-"""Bearer keys. A key names its merchant or its device; only hashes are compared, and only hashes are stored."""
+"""Bearer keys. A key names its merchant or its device; only hashes are compared, and only hashes are stored.
+
+Looking a key up is the first thing that a request asks the database, and harmless: so it is here that a connection
+which was cut since the last request is replaced.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from ninja.security import HttpBearer
 
 from network import access
 from network.models import Device
+from pickup.again import again
 from pickup.models import Merchant
 
 
@@ -16,7 +21,8 @@ class MerchantKeyAuth(HttpBearer):
     """Answers the merchant of a key that was not revoked."""
 
     def authenticate(self, request: HttpRequest, token: str) -> Merchant | None:
-        return Merchant.objects.filter(keys__key_hash=access.hash_key(token), keys__revoked_at__isnull=True).first()
+        key_hash = access.hash_key(token)
+        return again(Merchant.objects.filter(keys__key_hash=key_hash, keys__revoked_at__isnull=True).first)
 
 
 class DeviceKeyAuth(HttpBearer):
@@ -24,7 +30,7 @@ class DeviceKeyAuth(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> Device | None:
         devices = Device.objects.select_related("service_point")
-        return devices.filter(key_hash=access.hash_key(token), revoked_at__isnull=True).first()
+        return again(devices.filter(key_hash=access.hash_key(token), revoked_at__isnull=True).first)
 
 
 class ScannerKeyAuth(HttpBearer):
@@ -39,7 +45,7 @@ class UploaderKeyAuth(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> bytes | None:
         key_hash = access.hash_key(token)
-        return key_hash if Device.objects.filter(key_hash=key_hash).exists() else None
+        return key_hash if again(Device.objects.filter(key_hash=key_hash).exists) else None
 
 
 def merchant_of(request: HttpRequest) -> Merchant:

@@ -54,7 +54,8 @@ def database_from(url: str) -> dict[str, Any]:
         "-c lock_timeout=3s -c statement_timeout=10s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
     )
     if not TESTING:
-        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10, "max_lifetime": 600}
+        # After a restart of the database the pool tries when somebody asks, and not at longer and longer pauses.
+        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10, "max_lifetime": 600, "reconnect_timeout": 3}
     return {
         "ENGINE": "django.contrib.gis.db.backends.postgis",
         **{known[name]: str(value) for name, value in parts.items() if name in known},
@@ -185,30 +186,38 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TIME_LIMIT = 300  # sweeps end long before; half of `visibility_timeout`, so that none runs twice at once
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker may be away for as long as it likes
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 600,
+    "unacked_restore_throttle": 1,  # look for what a lost worker left behind at each interval, not at each tenth
     "socket_timeout": 5,
     "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
     "retry_on_timeout": True,
 }
 # A sweep that finds nothing is one index scan, so it may run often; `expires` keeps a stopped worker from
-# finding hours of them when it comes back.
+# finding hours of them when it comes back. Several clocks may ring: one effect for each period, see pickup/periods.py.
+SWEEPS = {
+    "assign_waiting": 10,
+    "send_notices": 10,
+    "expire_held_parcels": 60,
+    "mend_missing": 120,
+    "remind_recipients": 300,
+    "close_points": 60,
+    "forget_places": 3600,
+}  # seconds
 CELERY_BEAT_SCHEDULE = {
     name: {
         "task": f"pickup.tasks.{name}",
+        "kwargs": {"periodic": True},
         "schedule": schedule(run_every=seconds),
         "options": {"expires": max(seconds, 30)},
     }
-    for name, seconds in {
-        "assign_waiting": 10,
-        "send_notices": 10,
-        "expire_held_parcels": 60,
-        "remind_recipients": 300,
-        "forget_places": 3600,
-        "close_points": 60,
-    }.items()
+    for name, seconds in SWEEPS.items()
 }
 
 # The network's own settings.
@@ -218,6 +227,8 @@ NOTICES_FILE = os.environ.get("NOTICES_FILE", "")  # notices are appended here a
 SIGN_IN_CODES_PER_DAY = int(os.environ.get("PICKUP_SIGN_IN_CODES_PER_DAY", "5000"))
 # So long a counter waits for an answer before it decides alone, with the stock that it holds.
 COUNTER_PATIENCE_MS = int(os.environ.get("PICKUP_COUNTER_PATIENCE_MS", "1500"))
+# So long orders that a sweep took up are left alone: longer than the geocoders need for 500 of them.
+ORDER_LEASE_S = int(os.environ.get("PICKUP_ORDER_LEASE_S", "60"))
 MAX_ACCURACY_M = 5_000.0  # a location less certain than this never chooses a point (R2); see docs/decisions
 # A map to lie under our own boundaries, which need none: the address of raster tiles with {z}, {x} and {y}, or of a
 # MapLibre style (ends in .json). The browser asks that host, and no other; what it wants named stands on the map.

@@ -1,3 +1,4 @@
+from pickup.models.background import JobRun
 from pickup.models.ledger import Account, Posting
 from pickup.models.orders import Assignment, Merchant, MerchantKey, Order, Recipient
 from pickup.models.parcels import (
@@ -31,6 +32,7 @@ __all__ = [
     "Delegation",
     "Dispute",
     "Handover",
+    "JobRun",
     "ManualRelease",
     "Merchant",
     "MerchantKey",

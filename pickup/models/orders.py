@@ -58,7 +58,11 @@ class MerchantKey(models.Model):
 
 
 class Order(models.Model):
-    """What a merchant asked for. `received` and `located` are waiting rows that sweeps take up."""
+    """What a merchant asked for. `received` and `located` are waiting rows that sweeps take up.
+
+    A sweep counts a try and takes the row until `next_try_at` before it works on it, so that a row that breaks the
+    sweep, or the process, or the database, is known by its tries; both are cleared when the row goes on.
+    """
 
     class Status(models.TextChoices):
         RECEIVED = "received", _("received")
@@ -86,6 +90,8 @@ class Order(models.Model):
     consent_by = models.CharField(_("consent recorded by"), max_length=100, blank=True)
     placed_at = models.DateTimeField(_("placed"))
     assigned_at = models.DateTimeField(_("assigned"), null=True, blank=True)
+    tries = models.SmallIntegerField(_("tries"), db_default=0, editable=False)
+    next_try_at = models.DateTimeField(_("next try"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("order")

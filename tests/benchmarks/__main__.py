@@ -1,4 +1,7 @@
-"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles] [counter]` prints one table."""
+"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles] [counter]` prints one table.
+
+`bench scale` is asked for by name only: it fills ten million postings first (BENCH_PARCELS: how many parcels).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ os.environ.setdefault("PICKUP_LOG_LEVEL", "ERROR")
 
 def main() -> None:
     django.setup()
-    from tests.benchmarks import assignment, counter, pickups, regions, scene, tariffs, tiles
+    from tests.benchmarks import assignment, counter, pickups, regions, scale, scene, tariffs, tiles
 
     benchmarks = {
         "pickups": pickups.main,
@@ -24,6 +27,7 @@ def main() -> None:
         "counter": counter.main,
     }
     chosen = sys.argv[1:] or list(benchmarks)
+    benchmarks["scale"] = scale.main
     unknown = set(chosen) - set(benchmarks)
     if unknown:
         raise SystemExit(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(benchmarks)}")

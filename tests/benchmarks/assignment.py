@@ -50,7 +50,7 @@ def tight(*, count: int, points: int) -> list[tuple[str, float, float]]:
         scene.make_points(points)
         scene.make_orders(count, status="located")
         scene.run("UPDATE network_servicepoint SET capacity = %s", count // points + 1)
-        demands = orders._demands(orders.WAITING, count)
+        demands = orders.demands_of(list(Order.objects.order_by("id")))
 
         def plan() -> tuple[float, float]:
             begin = time.perf_counter()

@@ -37,7 +37,7 @@ from network.models import (
     User,
     VisitorNotice,
 )
-from pickup import codes, delegation, disputes, releases, scanning, settlements
+from pickup import codes, delegation, disputes, periods, releases, scanning, settlements
 from pickup.models import (
     Assignment,
     MerchantKey,
@@ -62,7 +62,7 @@ OURS = [*apps.get_app_config("network").get_models(), *apps.get_app_config("pick
 HISTORY = [
     *("scan", "posting", "settlement", "statement", "statementline", "arrival", "assignment", "handover", "notice"),
     *("parcel", "pickupcode", "recipient", "account", "wrongcodeday", "order"),
-    *("delegation", "dispute", "manualrelease", "stockcount", "stockcountline", "messageday"),
+    *("delegation", "dispute", "manualrelease", "stockcount", "stockcountline", "messageday", "jobrun"),
     *("reviewdecision", "reviewdesk"),
 ]
 
@@ -154,6 +154,7 @@ def whole_network() -> Parcel:
     count = StockCount.objects.create(service_point=point, device=factories.make_device(point)[0], count_id=uuid4())
     StockCountLine.objects.create(count=count, barcode=waiting.barcode, parcel=waiting, found="here")
     MessageDay.objects.get_or_create(day=now().date())
+    periods.take(job="send_notices", every=timedelta(seconds=10), holder="", now=now())
     period = f"{now():%Y-%m}"
     later = now() + timedelta(days=40)
     settlements.close_period(period=period, now=later, currency="CNY")

@@ -46,7 +46,7 @@ from pickup.config.launcher.pip_wheel import IndexSettings
 from pickup.config.launcher.postgres import Postgres
 from pickup.config.launcher.processes import Child, Children
 from pickup.config.launcher.programs import Programs
-from pickup.config.launcher.servers import Servers
+from pickup.config.launcher.servers import Keeper, Servers
 
 ME = Owner(os.geteuid(), os.getegid())
 
@@ -468,6 +468,59 @@ def test_a_child_that_keeps_dying_ends_everything_and_shows_why(tmp_path: Path) 
         one.plan_restart(2.0)
 
 
+def test_a_child_that_ran_once_is_started_again_for_ever(tmp_path: Path) -> None:
+    one = child(tmp_path, "")
+    one.deaths = [1.0] * processes.DEATHS_AT_MOST
+    one.start()
+    wait_for_end(one)
+    one.plan_restart(2.0, forever=True)
+    assert one.restart_at == 2.0 + processes.LONGEST_PAUSE_S
+
+
+def watched(tmp_path: Path) -> Child:
+    return Child(
+        "worker", [sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", alive=tmp_path / "alive"
+    )
+
+
+def test_a_child_that_is_alive_and_silent_is_ended_and_started_again(tmp_path: Path) -> None:
+    children = Children(tmp_path / "children.json")
+    one = watched(tmp_path)
+    children.start([one])
+    try:
+        long_ago = time.time() - processes.SILENCE_S - 1
+        os.utime(tmp_path / "alive", (long_ago, long_ago))
+        children.tend()
+        assert one.process is None
+        assert one.restart_at is not None
+        one.restart_at = 0.0
+        children.tend()
+        assert not one.has_died()
+        assert time.time() - (tmp_path / "alive").stat().st_mtime < processes.SILENCE_S
+    finally:
+        children.stop()
+
+
+def test_a_child_that_shows_life_is_left_alone(tmp_path: Path) -> None:
+    children = Children(tmp_path / "children.json")
+    one = watched(tmp_path)
+    children.start([one])
+    try:
+        before = one.process
+        children.tend()
+        assert one.process is before
+    finally:
+        children.stop()
+
+
+def test_a_child_is_told_where_to_show_life(tmp_path: Path) -> None:
+    one = Child("worker", [sys.executable, "-c", "import os; print(os.environ['PICKUP_ALIVE'])"], tmp_path / "log")
+    one.alive = tmp_path / "alive"
+    one.start()
+    wait_for_end(one)
+    assert one.log.read_text().strip() == str(tmp_path / "alive")
+
+
 def test_stopping_ends_every_child_and_its_record(tmp_path: Path) -> None:
     children = Children(tmp_path / "children.json")
     one = child(tmp_path, "import time; time.sleep(60)")
@@ -676,6 +729,34 @@ def test_private_servers_start_survive_a_crash_and_stop_after_their_last_user(se
         assert servers.redis().answers()
     assert not servers.postgres().answers()
     assert not servers.redis().answers()
+
+
+def test_servers_that_end_by_themselves_are_started_again(servers: Servers) -> None:
+    with servers.used():
+        keeper = Keeper(servers)
+        assert keeper.ended() == []
+        kill_postmaster(servers)
+        redis_pid = postgres.pid_in(servers.redis().folder / "redis.pid")
+        assert redis_pid is not None
+        os.kill(redis_pid, signal.SIGKILL)
+        while processes.command_line(redis_pid):
+            time.sleep(0.05)
+        keeper.tend()
+        assert servers.postgres().answers()
+        assert servers.redis().answers()
+
+
+def test_a_server_that_cannot_start_again_is_tried_again_later(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: object) -> bool:
+        raise CannotGoOn("the disk is full")
+
+    monkeypatch.setattr(postgres.Postgres, "start", fail)
+    keeper = Keeper(servers)
+    keeper.tend()
+    assert "the disk is full" in capsys.readouterr().err
+    assert keeper.pause_until > time.monotonic()
 
 
 def test_a_server_that_started_is_stopped_again_if_the_other_one_cannot(

@@ -19,7 +19,7 @@ from . import browser, checks, environment
 from .console import CannotGoOn, last_lines, say
 from .home import PROJECT, Home, locked
 from .processes import Child, Children, birth, end_orphans
-from .servers import Servers
+from .servers import Keeper, Servers
 
 START_S = 120
 DOWN_S = 90
@@ -108,13 +108,13 @@ def up(address: Address, *, with_demo: bool) -> int:
             if with_demo:
                 say("Loading the demo, if the database is empty …")
                 manage("demo", "--if-empty")
-            serve(home, address, with_demo=with_demo)
+            serve(home, servers, address, with_demo=with_demo)
         say("Stopped.")
         return 0
 
 
-def serve(home: Home, address: Address, *, with_demo: bool) -> None:
-    """Run the web server, the worker and the clock until a signal."""
+def serve(home: Home, servers: Servers, address: Address, *, with_demo: bool) -> None:
+    """Run the web server, the worker and the clock until a signal, and start again whatever ends by itself."""
     say("Starting the web server, the worker and the clock …")
     children = Children(home.root / "children.json")
     try:
@@ -126,8 +126,10 @@ def serve(home: Home, address: Address, *, with_demo: bool) -> None:
         else:
             print("Make an administrator in another terminal: python3 manage.py createsuperuser", flush=True)
         say(f"Logs are in {home.root / 'logs'}. Ctrl-C stops everything.")
+        keeper = Keeper(servers)
         while True:
-            children.tend()
+            keeper.tend()
+            children.tend(forever=True)
             time.sleep(0.5)
     finally:
         say("\nStopping …")
@@ -146,7 +148,12 @@ def processes(home: Home, address: Address) -> list[Child]:
         "worker": [*celery, "worker", "--concurrency", "2", "--loglevel", "INFO"],
         "clock": [*celery, "beat", "--schedule", str(beat / "schedule"), "--loglevel", "INFO"],
     }
-    return [Child(name, command, home.root / "logs" / f"{name}.log") for name, command in commands.items()]
+    # The clock rings and the worker answers: if nothing comes out at the end, either may be stuck.
+    alive = {"worker": home.root / "alive", "clock": home.root / "alive"}
+    return [
+        Child(name, command, home.root / "logs" / f"{name}.log", alive=alive.get(name))
+        for name, command in commands.items()
+    ]
 
 
 def up_services() -> int:

@@ -1,4 +1,4 @@
-"""The processes of `up`: started together, restarted when they die, stopped together."""
+"""The processes of `up`: started together, restarted when they die or fall silent, stopped together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +15,11 @@ from pathlib import Path
 from .console import CannotGoOn, last_lines, say
 from .home import PROJECT
 
-DEATHS_AT_MOST = 5  # within the window; the sixth ends everything
+DEATHS_AT_MOST = 5  # within the window; while everything is being started the sixth ends it
 DEATHS_WINDOW_S = 120
 LONGEST_PAUSE_S = 16
+SILENCE_S = 60  # a worker finishes a sweep every ten seconds
+FIRST_SIGN_S = 120  # so much longer it may take to come up on a busy machine
 STOP_S = 20  # a Celery worker finishes what it has begun
 LOG_BYTES = 10_000_000
 
@@ -27,6 +29,8 @@ class Child:
     name: str
     command: list[str]
     log: Path
+    variables: Mapping[str, str] = field(default_factory=dict)  # beside those of this process
+    alive: Path | None = None  # touched by the process itself, by way of PICKUP_ALIVE; silence means that it is stuck
     process: subprocess.Popen[bytes] | None = None
     deaths: list[float] = field(default_factory=list)
     restart_at: float | None = None
@@ -36,10 +40,17 @@ class Child:
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".1.log"))
         self.restart_at = None
+        watched = {}
+        if self.alive is not None:
+            self.alive.touch()
+            first_sign_at = time.time() + FIRST_SIGN_S
+            os.utime(self.alive, (first_sign_at, first_sign_at))
+            watched = {"PICKUP_ALIVE": str(self.alive)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=PROJECT,
+                env={**os.environ, **self.variables, **watched},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -49,14 +60,24 @@ class Child:
     def has_died(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
-    def plan_restart(self, now: float) -> None:
-        """Leave a pause that doubles with each recent death; too many of them are an error to tell."""
+    def end_if_silent(self) -> None:
+        """End a process that runs and does nothing; it is then started again like one that died."""
+        if self.process is None or self.alive is None or self.has_died():
+            return
+        silence = time.time() - self.alive.stat().st_mtime
+        if silence > SILENCE_S:
+            say(f"{self.name} runs, but has finished nothing for {silence:.0f} s: ending it.")
+            end_group(self.process.pid)
+            self.process.wait()
+
+    def plan_restart(self, now: float, *, forever: bool = False) -> None:
+        """Leave a pause that doubles with each recent death; unless `forever`, too many of them end everything."""
         assert self.process is not None
         code = self.process.returncode
         end_group(self.process.pid)  # workers of a killed master would keep its port
         self.process = None
         self.deaths = [at for at in self.deaths if now - at < DEATHS_WINDOW_S] + [now]
-        if len(self.deaths) > DEATHS_AT_MOST:
+        if len(self.deaths) > DEATHS_AT_MOST and not forever:
             raise CannotGoOn(f"{self.name} keeps ending (code {code}); the end of {self.log}:\n{last_lines(self.log)}")
         pause = min(2 ** (len(self.deaths) - 1), LONGEST_PAUSE_S)
         self.restart_at = now + pause
@@ -76,12 +97,13 @@ class Children:
             child.start()
             self.write()
 
-    def tend(self) -> None:
-        """Start again what has died and paused long enough."""
+    def tend(self, *, forever: bool = False) -> None:
+        """Start again what has died or fell silent, once it has paused long enough."""
         now = time.monotonic()
         for child in self.children:
+            child.end_if_silent()
             if child.has_died():
-                child.plan_restart(now)
+                child.plan_restart(now, forever=forever)
             if child.restart_at is not None and now >= child.restart_at:
                 child.start()
                 self.write()

@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 from .console import CannotGoOn, last_lines, say
 from .home import Owner
+from .postgres import pid_in
+from .processes import command_line
 from .programs import Programs
 
 START_S = 60  # replaying a long append-only file takes a while
@@ -72,6 +74,11 @@ class Redis:
     def answers(self) -> bool:
         """Tell whether it takes commands. While it loads its data it answers, but not with PONG."""
         return self.ask("PING") == "+PONG"
+
+    def is_running(self) -> bool:
+        """Tell whether there is a process of ours, even one that is busy or stopped and does not answer."""
+        pid = pid_in(self.folder / "redis.pid")
+        return pid is not None and str(socket_path(self.sockets)) in command_line(pid)
 
     @property
     def log(self) -> Path:

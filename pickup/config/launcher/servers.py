@@ -7,6 +7,7 @@ Every command that uses them holds a shared lock, so that whoever leaves last ca
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from . import postgres, redis
-from .console import say
+from .console import CannotGoOn, say
 from .home import Home, Owner, locked, owner_of
 from .postgres import Postgres
 from .programs import Shelf
@@ -22,6 +23,7 @@ from .redis import Redis
 
 DATABASE = "DATABASE_URL"
 BROKER = "CELERY_BROKER_URL"
+TEND_PAUSE_S = 5
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,34 @@ class Servers:
     @property
     def kept(self) -> Path:
         return self.home.root / "kept"
+
+
+@dataclass
+class Keeper:
+    """Starts servers again that ended by themselves. Whoever uses them calls `tend` again and again."""
+
+    servers: Servers
+    pause_until: float = 0.0
+
+    def tend(self) -> None:
+        if time.monotonic() < self.pause_until:
+            return
+        try:
+            for server in self.ended():
+                say(f"{type(server).__name__} ended by itself; starting it again.")
+                with locked(self.servers.guard):
+                    server.start()
+        except CannotGoOn as reason:  # a full disk, say: it may be emptied
+            say(f"{reason}\nTrying again in {TEND_PAUSE_S} s.")
+            self.pause_until = time.monotonic() + TEND_PAUSE_S
+
+    def ended(self) -> list[Postgres | Redis]:
+        ours: list[Postgres | Redis] = []
+        if self.servers.database:
+            ours.append(self.servers.postgres())
+        if self.servers.broker:
+            ours.append(self.servers.redis())
+        return [server for server in ours if not server.is_running()]
 
 
 def owned(folder: Path, owner: Owner) -> Path:

@@ -152,6 +152,8 @@ BEGIN
         RETURN QUERY SELECT earlier.verdict::text, earlier.answer, true, earlier.request_hash = p_request_hash;
         RETURN;
     END IF;
+    -- Whoever changes appointments or tariffs waits for this pickup, or this one for them: the rules of its moment are paid.
+    PERFORM pg_advisory_xact_lock_shared(hashtext('fee rules'));
     v_now := clock_timestamp();
     v_today := date_trunc('day', v_now, p_time_zone);
 

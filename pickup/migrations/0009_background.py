@@ -1,0 +1,78 @@
+"""Background work that loses nothing: tries of waiting orders, one row for each period of a job. And an appointment that
+was paid keeps the time it was paid for."""
+
+from django.db import migrations, models
+
+RULES_OF_THE_MOMENT = """
+-- A pickup reads the clock and then the rules, holding this lock with all other pickups. Who changes the rules holds it
+-- alone until the commit: pickups before it are visible then, and those after it see the change.
+CREATE FUNCTION fee_rules_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('fee rules'));
+    RETURN COALESCE(NEW, OLD);
+END $$;
+CREATE TRIGGER a_waits_for_pickups BEFORE INSERT OR UPDATE OR DELETE ON network_appointment
+    FOR EACH ROW EXECUTE FUNCTION fee_rules_change();
+CREATE TRIGGER a_waits_for_pickups BEFORE INSERT OR UPDATE OR DELETE ON pickup_tariff
+    FOR EACH ROW EXECUTE FUNCTION fee_rules_change();
+
+-- "The appointment in force at the pickup's time" must stay answerable: an end may not be moved before a pickup that
+-- paid the agent, nor a beginning after it. Pickups are found by the agent's account and the time they were posted.
+CREATE FUNCTION appointment_keeps_its_paid_time() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pickup_account a JOIN pickup_posting p ON p.credit_id = a.id
+        WHERE a.agent_id = NEW.agent_id AND p.appointment_id = NEW.id AND p.kind = 'agent_fee'
+          AND (p.recorded_at >= upper(NEW.valid) OR p.recorded_at < lower(NEW.valid))
+    ) THEN
+        RAISE EXCEPTION 'pickups were paid by this appointment outside the new period'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER keeps_its_paid_time BEFORE UPDATE OF valid ON network_appointment
+    FOR EACH ROW WHEN (OLD.valid IS DISTINCT FROM NEW.valid) EXECUTE FUNCTION appointment_keeps_its_paid_time();
+"""
+WITHOUT = """
+    DROP TRIGGER keeps_its_paid_time ON network_appointment;
+    DROP FUNCTION appointment_keeps_its_paid_time();
+    DROP TRIGGER a_waits_for_pickups ON network_appointment;
+    DROP TRIGGER a_waits_for_pickups ON pickup_tariff;
+    DROP FUNCTION fee_rules_change();
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("pickup", "0006_review"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="order",
+            name="tries",
+            field=models.SmallIntegerField(db_default=0, editable=False, verbose_name="tries"),
+        ),
+        migrations.AddField(
+            model_name="order",
+            name="next_try_at",
+            field=models.DateTimeField(editable=False, null=True, verbose_name="next try"),
+        ),
+        migrations.CreateModel(
+            name="JobRun",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("job", models.CharField(max_length=40, verbose_name="job")),
+                ("period", models.DateTimeField(verbose_name="beginning of the period")),
+                ("holder", models.CharField(max_length=40, verbose_name="task")),
+                ("taken_at", models.DateTimeField(verbose_name="taken")),
+                ("done_at", models.DateTimeField(blank=True, null=True, verbose_name="done")),
+            ],
+            options={
+                "verbose_name": "background work",
+                "verbose_name_plural": "background work",
+                "constraints": [models.UniqueConstraint(fields=("job", "period"), name="job_once_per_period")],
+            },
+        ),
+        migrations.RunSQL(RULES_OF_THE_MOMENT, WITHOUT),
+    ]
