@@ -67,7 +67,6 @@ REFUSALS |= {
     "tariff_hold_days": _("Storage is between 1 and 60 days."),
     "tariff_payable_after": _("Fees become payable after 0 to 2,160 hours."),
     "tariff_currency": _("A currency has three capital letters, like CNY."),
-    "outside the new period": _("Pickups were paid by this appointment outside the new period: it stays theirs."),
     "merchant_hold_days": _("Storage is between 1 and 60 days."),
 }
 

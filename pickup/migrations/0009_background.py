@@ -1,5 +1,5 @@
-"""Background work that loses nothing: tries of waiting orders, one row for each period of a job. And an appointment that
-was paid keeps the time it was paid for."""
+"""Background work that loses nothing: tries of waiting orders, one row for each period of a job. And pickups are paid by
+the rules of their moment, whoever changes them meanwhile."""
 
 from django.db import migrations, models
 
@@ -15,27 +15,8 @@ CREATE TRIGGER a_waits_for_pickups BEFORE INSERT OR UPDATE OR DELETE ON network_
     FOR EACH ROW EXECUTE FUNCTION fee_rules_change();
 CREATE TRIGGER a_waits_for_pickups BEFORE INSERT OR UPDATE OR DELETE ON pickup_tariff
     FOR EACH ROW EXECUTE FUNCTION fee_rules_change();
-
--- "The appointment in force at the pickup's time" must stay answerable: an end may not be moved before a pickup that
--- paid the agent, nor a beginning after it. Pickups are found by the agent's account and the time they were posted.
-CREATE FUNCTION appointment_keeps_its_paid_time() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF EXISTS (
-        SELECT FROM pickup_account a JOIN pickup_posting p ON p.credit_id = a.id
-        WHERE a.agent_id = NEW.agent_id AND p.appointment_id = NEW.id AND p.kind = 'agent_fee'
-          AND (p.recorded_at >= upper(NEW.valid) OR p.recorded_at < lower(NEW.valid))
-    ) THEN
-        RAISE EXCEPTION 'pickups were paid by this appointment outside the new period'
-            USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER keeps_its_paid_time BEFORE UPDATE OF valid ON network_appointment
-    FOR EACH ROW WHEN (OLD.valid IS DISTINCT FROM NEW.valid) EXECUTE FUNCTION appointment_keeps_its_paid_time();
 """
 WITHOUT = """
-    DROP TRIGGER keeps_its_paid_time ON network_appointment;
-    DROP FUNCTION appointment_keeps_its_paid_time();
     DROP TRIGGER a_waits_for_pickups ON network_appointment;
     DROP TRIGGER a_waits_for_pickups ON pickup_tariff;
     DROP FUNCTION fee_rules_change();

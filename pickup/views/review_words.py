@@ -15,6 +15,9 @@ from pickup.review import Candidate, Item, Outcome
 DATUMS = {"wgs84": "WGS 84", "gcj02": "GCJ-02", "bd09": "BD-09"}
 
 EXPLAINED: dict[str, Any] = {
+    "processing_failed": gettext_lazy(
+        "Something in this order breaks the program that works on it. Its operators find the details in their log."
+    ),
     "null_island": gettext_lazy("The merchant sent the coordinates 0/0, which are in the sea off Africa."),
     "outside_regions": gettext_lazy(
         "The coordinates lie in no region of the network. Another datum or swapped numbers?"
