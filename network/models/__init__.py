@@ -1,5 +1,6 @@
 from network.models.addresses import Address
 from network.models.agents import Agent, Appointment
+from network.models.drafts import DraftAcceptance, DraftEdit, DraftShape, RegionDraft
 from network.models.maps import Outline, PointCell
 from network.models.points import Device, Invitation, Membership, Pairing, Pause, ServicePoint, Size
 from network.models.regions import Boundary, BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
@@ -14,6 +15,9 @@ __all__ = [
     "BoundaryOverlap",
     "BoundarySet",
     "Device",
+    "DraftAcceptance",
+    "DraftEdit",
+    "DraftShape",
     "Invitation",
     "Level",
     "Membership",
@@ -23,6 +27,7 @@ __all__ = [
     "PointCell",
     "Region",
     "RegionAlias",
+    "RegionDraft",
     "ServicePoint",
     "SignInAttempt",
     "SignInCode",
