@@ -13,7 +13,8 @@ from django.db import InterfaceError, OperationalError
 from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
-from pickup import holding, notices, orders
+from network import publishing
+from pickup import holding, notices, orders, preview
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,18 @@ def expire_held_parcels() -> int:
 @sweep
 def remind_recipients() -> int:
     return holding.remind(now=now(), limit=ROWS_PER_SWEEP)
+
+
+@sweep
+def place_points() -> int:
+    """Move service points to the regions of boundary sets that came into force."""
+    return publishing.place_waiting(now=now(), limit=10)
+
+
+@sweep
+def preview_drafts() -> int:
+    """Work out what large drafts of borders would change."""
+    return preview.work_out_waiting(now=now(), limit=5)
 
 
 _bell = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bell")

@@ -5,6 +5,7 @@ from pickup.views import (
     counter,
     counter_data,
     coverage,
+    drafts_data,
     earnings,
     hours,
     labels,
@@ -59,6 +60,13 @@ urlpatterns = [
     path("regions/", regions.region_map, name="regions"),
     path("regions/tiles/points/<int:zoom>/<int:x>/<int:y>.pbf", regions.point_tile, name="point-tile"),
     path("regions/tiles/review/<int:zoom>/<int:x>/<int:y>.pbf", regions.review_tile, name="review-tile"),
+    path("regions/drafts/data/<int:draft_id>/preview/", drafts_data.draft_preview, name="draft-preview"),
+    path(
+        "regions/drafts/data/<int:draft_id>/preview/<int:preview_id>/",
+        drafts_data.draft_preview_state,
+        name="draft-preview-state",
+    ),
+    path("regions/drafts/data/<int:draft_id>/publish/", drafts_data.draft_publish, name="draft-publish"),
     path("regions/<slug:code>/", regions.region_map, name="region"),
     # 128 bits in base64 are 22 characters; anything else is not a link of ours.
     re_path(r"^t/(?P<link>[A-Za-z0-9_-]{22})/?$", recipient.recipient_page, name="recipient"),

@@ -206,6 +206,8 @@ CELERY_BEAT_SCHEDULE = {
         "send_notices": 10,
         "expire_held_parcels": 60,
         "remind_recipients": 300,
+        "place_points": 10,
+        "preview_drafts": 10,
     }.items()
 }
 

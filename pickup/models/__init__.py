@@ -18,6 +18,7 @@ from pickup.models.parcels import (
     Verdict,
     WrongCodeDay,
 )
+from pickup.models.previews import ImpactPreview
 from pickup.models.settlements import Settlement, Statement, StatementLine
 from pickup.models.tariffs import Tariff
 
@@ -30,6 +31,7 @@ __all__ = [
     "Delegation",
     "Dispute",
     "Handover",
+    "ImpactPreview",
     "ManualRelease",
     "Merchant",
     "MerchantKey",
