@@ -5,6 +5,7 @@ from pickup.views import (
     counter,
     counter_data,
     coverage,
+    draft_pages,
     drafts_data,
     earnings,
     hours,
@@ -60,6 +61,9 @@ urlpatterns = [
     path("regions/", regions.region_map, name="regions"),
     path("regions/tiles/points/<int:zoom>/<int:x>/<int:y>.pbf", regions.point_tile, name="point-tile"),
     path("regions/tiles/review/<int:zoom>/<int:x>/<int:y>.pbf", regions.review_tile, name="review-tile"),
+    path("regions/drafts/", draft_pages.drafts_page, name="drafts"),
+    path("regions/drafts/compare/", draft_pages.compare_page, name="drafts-compare"),
+    path("regions/drafts/<int:draft_id>/", draft_pages.draft_page, name="draft"),
     path("regions/drafts/data/<int:draft_id>/preview/", drafts_data.draft_preview, name="draft-preview"),
     path(
         "regions/drafts/data/<int:draft_id>/preview/<int:preview_id>/",
