@@ -50,11 +50,22 @@ def whole(parts: Sequence[Geometry]) -> Geometry:
     return polygons.as_stored(shapely.union_all(list(parts)))
 
 
+def is_noise(part: Geometry) -> bool:
+    """Whether a polygon is no more than what two drawings of one line differ by.
+
+    Measured in the plane of degrees, in which edges are straight: a vertex on a long edge makes a triangle without
+    width, to which a measure on the globe gives a width.
+    """
+    _west, south, _east, north = shapely.bounds(part).tolist()
+    across_m = 111_320.0 * np.cos(np.radians((south + north) / 2))
+    return bool(shapely.area(part) * across_m * 110_574.0 < NOISE_M2)
+
+
 def lacking(geom: Geometry, others: Sequence[Geometry]) -> list[Geometry]:
     """Return the parts of a polygon that no other covers, without the noise of two drawings of one line."""
     near = [other for other in others if shapely.intersects(geom, other)]
     rest = shapely.difference(geom, shapely.union_all(near)) if near else geom
-    return [part for part in areas_of(rest) if polygons.area_m2(part) >= NOISE_M2]
+    return [part for part in areas_of(rest) if not is_noise(part)]
 
 
 def split(geom: Geometry, line: Geometry, keep: tuple[float, float] | None) -> tuple[Geometry, Geometry]:
@@ -140,7 +151,7 @@ def snap(geom: Geometry, neighbours: Sequence[Geometry], metres: float) -> Geome
     shared = [other for other in neighbours if shapely.relate_pattern(back, other, "2********")]
     if shared:
         back = shapely.difference(back, shapely.union_all(shared))
-    parts = [part for part in areas_of(back) if polygons.area_m2(part) >= NOISE_M2]
+    parts = [part for part in areas_of(back) if not is_noise(part)]
     if not parts:
         raise CannotDraw(_("nothing of it is left: snap by fewer metres"), "metres")
     return shapely.multipolygons(parts)

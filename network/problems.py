@@ -129,9 +129,10 @@ def _overlaps(prospect: Prospect) -> Iterator[Problem]:
         for one, other in ((places[i], places[j]) for i, j in pairs):
             if one.code == other.code or not shapely.relate_pattern(one.geom, other.geom, "2********"):
                 continue
-            shared = drawing.areas_of(shapely.intersection(one.geom, other.geom))
+            found = drawing.areas_of(shapely.intersection(one.geom, other.geom))
+            shared = [part for part in found if not drawing.is_noise(part)]
             area_m2 = sum(map(polygons.area_m2, shared))
-            if area_m2 >= drawing.NOISE_M2:
+            if shared:
                 is_sliver = area_m2 <= _sliver_m2(one.geom, other.geom)
                 yield _problem(
                     Kind.OVERLAP,

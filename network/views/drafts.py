@@ -136,7 +136,7 @@ def _no_constant(name: str) -> float:
 
 
 def malformed(field: str, expected: str) -> Refused:
-    return Refused(400, "malformed", _("%(field)s: %(expected)s") % {"field": field, "expected": expected}, field=field)
+    return Refused(400, "malformed", f"{field}: {expected}", field=field)
 
 
 def text(told: Mapping[str, Any], field: str) -> str:

@@ -385,6 +385,20 @@ def test_a_bad_file_is_refused_with_its_reason(client: Client, pair: Any, name: 
     assert RegionDraft.objects.get(pk=draft_id).version == 1
 
 
+def test_a_huge_file_is_refused_before_it_is_read(client: Client, pair: Any) -> None:
+    draft_id = made(client)
+
+    class Unread:
+        def read(self, *_size: int) -> bytes:
+            raise AssertionError("nobody reads it")
+
+    answer = client.generic(
+        "POST", f"{D}{draft_id}/import/", b"", CONTENT_LENGTH=str(2**31), **{"wsgi.input": Unread()}
+    )
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "too_large"
+
+
 BAD_BODIES: dict[str, Any] = {
     "no json": b"{",
     "list": b"[]",
