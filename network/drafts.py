@@ -27,8 +27,9 @@ MAX_SHAPES = 5_000
 MAX_OPEN = 200  # drafts at a time
 LONGEST_SNAP_M = 200.0
 IMPORT = boundary_files.Bounds(size=32 * 2**20, unpacked=64 * 2**20, rows=MAX_SHAPES, vertices=1_000_000)
+MAX_TANGLE = 20_000_000  # of all rows of a file together, as `polygons.MAX_TANGLE` of one: two seconds at worst
 # So many vertices of all shapes together are looked at when problems are looked for.
-MAX_VERTICES = 2_000_000
+MAX_VERTICES = 1_000_000
 
 
 class NotOpen(Exception):
@@ -408,8 +409,15 @@ OPERATIONS: dict[str, Callable[..., None]] = {
 
 def read_file(path: Path) -> list[boundaries.Draft | boundaries.BadRow]:
     """Read a file within the bounds of a draft and test each row by itself. Raises boundary_files.Unreadable."""
+    tested, tangle = [], 0
     with boundary_files.opened(path, IMPORT) as rows:
-        return [_tested(row) for row in rows]
+        for row in rows:
+            if isinstance(row, boundaries.Draft) and row.geom is not None:
+                tangle += polygons.tangle(shapely.get_coordinates(row.geom))
+            if tangle > MAX_TANGLE:
+                raise boundary_files.Unreadable(_("too tangled to be tested: its edges lie across each other"))
+            tested.append(_tested(row))
+    return tested
 
 
 def _tested(row: boundaries.Draft | boundaries.BadRow) -> boundaries.Draft | boundaries.BadRow:

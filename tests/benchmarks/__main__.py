@@ -1,4 +1,4 @@
-"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles] [counter]` prints one table."""
+"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles] [counter] [drafts]` prints one table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ os.environ.setdefault("PICKUP_LOG_LEVEL", "ERROR")
 
 def main() -> None:
     django.setup()
-    from tests.benchmarks import assignment, counter, pickups, regions, scene, tariffs, tiles
+    from tests.benchmarks import assignment, counter, drafts, pickups, regions, scene, tariffs, tiles
 
     benchmarks = {
         "pickups": pickups.main,
@@ -22,6 +22,7 @@ def main() -> None:
         "tariffs": tariffs.main,
         "tiles": tiles.main,
         "counter": counter.main,
+        "drafts": drafts.main,
     }
     chosen = sys.argv[1:] or list(benchmarks)
     unknown = set(chosen) - set(benchmarks)

@@ -334,6 +334,7 @@ BOMBS: dict[str, bytes] = {
     "random ring": geojson(("X", "不", "district", "440300", ring(1))),
     "many random rings": geojson(*((f"X{n}", "不", "district", "440300", ring(n)) for n in range(20))),
     "comb": geojson(("X", "不", "district", "440300", comb(20_000))),
+    "many combs": geojson(*((f"X{n}", "不", "district", "440300", comb(1_500)) for n in range(50))),
     "deep": b'{"type":"FeatureCollection","features":' + b"[" * 2_000_000,
     "deep in a row": b'{"type":"FeatureCollection","features":[{"type":"Feature","properties":' + b'{"a":' * 500_000,
     "zip bomb": zipped(a_shp=bytes(80 * 2**20)),
@@ -392,9 +393,10 @@ def test_a_huge_file_is_refused_before_it_is_read(client: Client, pair: Any) -> 
         def read(self, *_size: int) -> bytes:
             raise AssertionError("nobody reads it")
 
-    answer = client.generic(
-        "POST", f"{D}{draft_id}/import/", b"", CONTENT_LENGTH=str(2**31), **{"wsgi.input": Unread()}
-    )
+        readline = read
+
+    environ: dict[str, Any] = {"CONTENT_LENGTH": str(2**31), "wsgi.input": Unread()}
+    answer = client.generic("POST", f"{D}{draft_id}/import/", **environ)
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "too_large"
 
