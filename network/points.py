@@ -275,10 +275,17 @@ _INSIDE = """
         WHERE NOT status = 'active' AND location && piece.geom AND ST_Covers(piece.geom, location)
     ) p ORDER BY p.id
 """
+# A point that was moved by hand since it was read has its regions from whoever moved it.
 _MOVED = """
-    UPDATE network_servicepoint p SET region_id = told.region_id, region_ids = told.region_ids::bigint[]
-    FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS told(id, region_id, region_ids)
-    WHERE p.id = told.id
+    WITH told AS MATERIALIZED (
+        SELECT p.id, told.region_id, told.region_ids::bigint[] FROM network_servicepoint p
+        JOIN unnest(%s::bigint[], %s::float8[], %s::float8[], %s::bigint[], %s::text[])
+            AS told(id, lat, lon, region_id, region_ids) ON p.id = told.id
+        WHERE ST_X(p.location) = told.lon AND ST_Y(p.location) = told.lat
+        ORDER BY p.id FOR NO KEY UPDATE OF p
+    )
+    UPDATE network_servicepoint p SET region_id = told.region_id, region_ids = told.region_ids
+    FROM told WHERE p.id = told.id
 """
 _PLACES_AT_A_TIME = 5_000
 
@@ -297,30 +304,24 @@ def inside(pieces: Sequence[Geometry]) -> list[int]:
 def place_again(pieces: Sequence[Geometry], *, at: datetime) -> int:
     """Move the points in these polygons to the regions in force at that moment; returns how many moved.
 
-    A building block: the rows stay locked, in the order of their numbers, until the transaction ends.
+    A building block: the rows that move stay locked, in the order of their numbers, until the transaction ends.
     """
     assert connection.in_atomic_block, "moved together with what moves them"
     moved = 0
     ids = inside(pieces)
     for start in range(0, len(ids), _PLACES_AT_A_TIME):
-        rows = list(
-            ServicePoint.objects.select_for_update(no_key=True)
-            .filter(pk__in=ids[start : start + _PLACES_AT_A_TIME])
-            .order_by("pk")
-        )
+        some = ServicePoint.objects.filter(pk__in=ids[start : start + _PLACES_AT_A_TIME]).order_by("pk")
+        rows = list(some.only("location", "region_id", "region_ids"))
         covering = regions.covering([(row.location.y, row.location.x) for row in rows], at=at)
         chains = regions.chain_ids({region for region in covering if region is not None})
-        told = [
-            (row.pk, region, chains[region] if region is not None else [])
-            for row, region in zip(rows, covering, strict=True)
-        ]
         changed = [
-            (pk, region, "{" + ",".join(map(str, chain)) + "}")
-            for row, (pk, region, chain) in zip(rows, told, strict=True)
+            (row.pk, row.location.y, row.location.x, region, "{" + ",".join(map(str, chain)) + "}")
+            for row, region in zip(rows, covering, strict=True)
+            for chain in [chains[region] if region is not None else []]
             if (row.region_id, row.region_ids) != (region, chain)
         ]
         if changed:
             with connection.cursor() as cursor:
                 cursor.execute(_MOVED, [list(column) for column in zip(*changed, strict=True)])
-            moved += len(changed)
+                moved += cursor.rowcount
     return moved

@@ -49,6 +49,7 @@ class Shape:
     geom: Geometry | None
     old: Geometry | None
     latest_id: int | None  # of the region's newest boundary that has not ended
+    began_here: bool = False  # the region was made by this draft, which is published
 
     @property
     def code(self) -> str:
@@ -67,7 +68,7 @@ class Shape:
     def kind(self) -> str:
         if self.row.retired:
             return "retired"
-        if self.region is None:
+        if self.region is None or self.began_here:
             return "new"
         if self.geom is None:
             return "renamed"
@@ -90,6 +91,10 @@ _LATEST = """
 """
 OLD = "SELECT id, ST_AsBinary(geom) FROM network_boundary WHERE id = ANY (%s)"
 _DRAWN = "SELECT id, ST_AsBinary(geom) FROM network_draftshape WHERE draft_id = %s AND geom IS NOT NULL"
+_MADE = """
+    SELECT b.region_id FROM network_boundary b WHERE b.boundary_set_id = %s AND NOT EXISTS (
+        SELECT FROM network_boundary older WHERE older.region_id = b.region_id AND lower(older.valid) < lower(b.valid))
+"""
 _IN_FORCE = """
     SELECT DISTINCT ON (b.id) r.code, r.name, b.level, coalesce(p.code, ''), r.path, r.id,
            b.valid @> %(since)s::timestamptz, ST_AsBinary(b.geom)
@@ -161,12 +166,14 @@ class Prospect:
             for region in Region.objects.filter(code__in=[row.code for row in rows]).select_related("parent")
         }
         latest = latest_of(row.code for row in rows)
+        made = {pk for (pk,) in ask(_MADE, [draft.boundary_set_id])} if draft.boundary_set_id else set()
         prospect = cls(draft, since)
         for row in rows:
             region = known.get(row.code)
             parent = region.parent.code if region is not None and region.parent is not None else ""
             old = None if row.base_id is None else olds[row.base_id]
-            shape = Shape(row, region, parent, drawn.get(row.pk), old, latest.get(row.code))
+            is_first = region is not None and region.pk in made
+            shape = Shape(row, region, parent, drawn.get(row.pk), old, latest.get(row.code), is_first)
             prospect.shapes[row.code] = shape
         return prospect
 

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from network import boundaries, drafts, drawing, points, problems, prospects
-from network.models import Boundary, BoundarySet, RegionDraft, User
+from network.models import Boundary, BoundarySet, RegionDraft, ServicePoint, User
 from network.polygons import Geometry
 from network.prospects import Prospect, Shape
 
@@ -52,8 +52,10 @@ class Done:
     moved_points: int | None  # None: they move when the set comes into force
 
 
-def publish(draft_id: int, *, version: int, since: datetime | None, by: User, now: datetime, name: str = "") -> Done:
-    """Bring a draft into force from a moment on, at once if None is given.
+def publish(
+    draft_id: int, *, version: int, since: datetime | None, by: User, now: datetime, name: str = "", reason: str = ""
+) -> Done:
+    """Bring a draft into force from a moment on, at once if None is given. The reason stands in its history.
 
     Of two that publish at once the second waits, and then sees the state that the first left. Raises
     drafts.NotOpen, drafts.VersionConflict, BaseChanged, ProblemsOpen, problems.TooMuch, NothingDrawn, InThePast and
@@ -86,7 +88,7 @@ def publish(draft_id: int, *, version: int, since: datetime | None, by: User, no
             # Only names: they are not dated, and the set has no boundary.
             published.boundary_set = BoundarySet.objects.create(**told, valid_from=prospect.since)
         moved = None if since is not None else place(published.boundary_set, now=now)
-        _close(draft, published.boundary_set, by=by, now=now)
+        _close(draft, published.boundary_set, by=by, now=now, reason=reason)
     return Done(draft, published, moved)
 
 
@@ -100,13 +102,14 @@ def _refuse(prospect: Prospect) -> None:
         raise ProblemsOpen(found)
 
 
-def _close(draft: RegionDraft, boundary_set: BoundarySet, *, by: User, now: datetime) -> None:
+def _close(draft: RegionDraft, boundary_set: BoundarySet, *, by: User, now: datetime, reason: str) -> None:
     draft.status = RegionDraft.Status.PUBLISHED
     draft.boundary_set, draft.published_at, draft.published_by = boundary_set, now, by
     draft.version += 1
     draft.changed_at = now
     draft.save(update_fields=["status", "boundary_set", "published_at", "published_by", "version", "changed_at"])
-    draft.edits.create(version=draft.version, by=by, at=now, op="publish", detail={"set": boundary_set.pk})
+    detail = {"set": boundary_set.pk} | ({"reason": reason.strip()[:500]} if reason.strip() else {})
+    draft.edits.create(version=draft.version, by=by, at=now, op="publish", detail=detail)
 
 
 # The service points of what moved.
@@ -117,7 +120,7 @@ def place(boundary_set: BoundarySet, *, now: datetime) -> int:
 
     Returns how many moved. A building block within a transaction; twice does no harm.
     """
-    moved = points.place_again(moved_by(boundary_set), at=now)
+    moved = points.place_again(moved_by(boundary_set), at=now) if ServicePoint.objects.exists() else 0
     boundary_set.points_placed_at = now
     boundary_set.save(update_fields=["points_placed_at"])
     return moved
@@ -144,6 +147,7 @@ def place_waiting(*, now: datetime, limit: int) -> int:
     done = 0
     for pk in list(waiting.order_by("valid_from").values_list("pk", flat=True)[:limit]):
         with transaction.atomic(durable=True):
+            prospects.ask(boundaries.PATIENCE, [])
             row = waiting.select_for_update(skip_locked=True).filter(pk=pk).first()
             if row is not None:
                 place(row, now=now)

@@ -20,6 +20,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import OperationalError
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.utils.dateparse import parse_date, parse_datetime
@@ -98,6 +99,13 @@ def answered(answer: Callable[[], HttpResponseBase]) -> HttpResponseBase:
         return error(422, "refused", str(refused_all), field="file", refused=rows)
     except drafts.EditRefused as edit_refused:
         return error(422, "refused", str(edit_refused), field=edit_refused.field)
+    except OperationalError as stopped:
+        sqlstate = getattr(stopped.__cause__, "sqlstate", None)
+        if sqlstate == "55P03":
+            return error(409, "busy", _("somebody else changes this right now: try again in a minute"))
+        if sqlstate == "57014":
+            return error(503, "too_much", _("there is too much of it to be looked at at once"))
+        raise
     except problems.TooMuch:
         return error(503, "too_much", _("the draft is too large to be looked at at once: make several of it"))
 

@@ -99,12 +99,13 @@ def draft_publish(request: HttpRequest, draft_id: int) -> HttpResponse:
     told, at = body_of(request), now()
     since, version = moment(told.get("from"), "from"), whole_number(told, "version")
     name = text(told, "name") if told.get("name") is not None else ""
+    reason = text(told, "reason") if told.get("reason") is not None else ""
     draft = RegionDraft.objects.get(pk=draft_id)
     if draft.status == RegionDraft.Status.OPEN and draft.version == version:
         _refuse_unseen(draft, told, since)
     user = editor_of(request)
     try:
-        done = publishing.publish(draft_id, version=version, since=since, by=user, now=at, name=name)
+        done = publishing.publish(draft_id, version=version, since=since, by=user, now=at, name=name, reason=reason)
     except publishing.InThePast as past:
         raise Refused(422, "refused", _("a border never moves in the past"), field="from") from past
     except publishing.NothingDrawn as nothing:

@@ -29,22 +29,21 @@ PLAIN = """
     WHERE a.location && ST_GeomFromWKB(%s, 4326) AND ST_Covers(ST_GeomFromWKB(%s, 4326), a.location)
       AND o.placed_at >= now() - interval '30 days' GROUP BY 1
 """
-COLLECTED = """
-    UPDATE pickup_parcel p SET status = 'collected', hold_until = now() + interval '7 days', collected_at = now(),
-           service_point_id = (SELECT min(id) FROM network_servicepoint), region_ids = d.chain
-    FROM pickup_order o JOIN network_address a ON a.id = o.address_id JOIN (
-        SELECT r.id, r.code, (SELECT array_agg(up.id ORDER BY up.level DESC) FROM network_region up
-                              WHERE up.code = ANY (string_to_array(r.path, '.'))) AS chain
-        FROM network_region r WHERE r.level = 4
-    ) d ON d.code = 'D' || floor(ST_X(a.location) * 2) || '-' || floor(ST_Y(a.location) * 2)
-    WHERE p.order_id = o.id
+CHAINS = """
+    CREATE TABLE bench_chain AS
+    SELECT r.id, split_part(substr(r.code, 2), '-', 1)::int AS x, split_part(r.code, '-', 2)::int AS y,
+           (SELECT array_agg(up.id ORDER BY up.level DESC) FROM network_region up
+            WHERE up.code = ANY (string_to_array(r.path, '.'))) AS chain
+    FROM network_region r WHERE r.level = 4
 """
 LOCATED = """
-    UPDATE network_address a SET region_id = d.id, region_ids = d.chain FROM (
-        SELECT r.id, r.code, (SELECT array_agg(up.id ORDER BY up.level DESC) FROM network_region up
-                              WHERE up.code = ANY (string_to_array(r.path, '.'))) AS chain
-        FROM network_region r WHERE r.level = 4
-    ) d WHERE d.code = 'D' || floor(ST_X(a.location) * 2) || '-' || floor(ST_Y(a.location) * 2)
+    UPDATE network_address a SET region_id = d.id, region_ids = d.chain FROM bench_chain d
+    WHERE d.x = floor(ST_X(a.location) * 2)::int AND d.y = floor(ST_Y(a.location) * 2)::int
+"""
+COLLECTED = """
+    UPDATE pickup_parcel p SET status = 'collected', hold_until = now() + interval '7 days', collected_at = now(),
+           service_point_id = (SELECT min(id) FROM network_servicepoint), region_ids = a.region_ids
+    FROM pickup_order o JOIN network_address a ON a.id = o.address_id WHERE p.order_id = o.id
 """
 SEATS = """
     INSERT INTO network_agent (ref, name) SELECT code, code FROM network_region;
@@ -77,7 +76,7 @@ PARTS = """
 UNGUARDED = """
     DO $$ DECLARE c record; BEGIN
         FOR c IN SELECT conrelid::regclass AS of, conname FROM pg_constraint WHERE contype = 'f'
-                 AND conrelid::regclass::text ~ '^pickup_' LOOP
+                 AND conrelid::regclass::text ~ '^(pickup_|network_address)' LOOP
             EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.of, c.conname);
         END LOOP;
         ALTER TABLE pickup_parcel DISABLE TRIGGER USER;
@@ -106,7 +105,7 @@ def make_parcels(count: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
         cursor.execute(UNGUARDED)
-        for statement in (LOCATED, COLLECTED):
+        for statement in (CHAINS, "ANALYZE bench_chain", LOCATED, COLLECTED):
             cursor.execute(statement)
         first, *rest = SEATS.split(";")
         seats, *others = rest

@@ -9,12 +9,23 @@ from typing import Any
 
 import pytest
 import shapely
+from django.contrib.gis.geos import Point
 from django.db import DatabaseError, connection, transaction
 from django.utils.timezone import now
 from shapely import box
 
 from network import drafts, polygons, problems, publishing, regions
-from network.models import Boundary, DraftAcceptance, DraftEdit, DraftShape, Level, Region, RegionAlias, RegionDraft
+from network.models import (
+    Boundary,
+    DraftAcceptance,
+    DraftEdit,
+    DraftShape,
+    Level,
+    Region,
+    RegionAlias,
+    RegionDraft,
+    ServicePoint,
+)
 from network.prospects import Prospect
 from tests.factories import LONG_AGO, make_chain, make_point, make_region, make_user
 
@@ -288,7 +299,7 @@ def test_overlaps_must_be_solved_and_gaps_may_be_accepted_by_name(user: Any, pai
 def test_an_overlap_is_not_accepted(user: Any, pair: Any) -> None:
     draft = made(user)
     edit(draft, user, "reshape", code="440305", geometry=box(113.8, 22.4, 114.01, 22.6))
-    with pytest.raises(drafts.EditRefused, match="must be solved"):
+    with pytest.raises(drafts.EditRefused, match="必须解决"):
         accept_all(draft, user)
 
 
@@ -358,6 +369,34 @@ def test_a_moved_border_comes_into_force_and_points_move_with_it(user: Any, pair
     assert region_at(22.5, 114.01, at=before) == "440304"
     draft.refresh_from_db()
     assert (draft.status, draft.published_by, draft.boundary_set) == ("published", user, done.published.boundary_set)
+
+
+def test_a_published_draft_still_tells_what_was_new(user: Any, pair: Any) -> None:
+    draft = made(user)
+    line = shapely.LineString([(113.85, 22.3), (113.85, 22.7)])
+    edit(draft, user, "split", code="440305", line=line, new={"code": "440399", "name": "新区"})
+    publish(draft, user)
+    draft.refresh_from_db()
+    shapes = Prospect.of(draft, since=now()).shapes
+    assert {code: shape.kind for code, shape in shapes.items()} == {"440305": "changed", "440399": "new"}
+
+
+def test_a_point_that_was_moved_by_hand_meanwhile_keeps_its_region(user: Any, pair: Any, monkeypatch: Any) -> None:
+    _west, east = pair
+    point = make_point(22.5, 114.01, region=east, region_ids=[east.pk])
+    covering = regions.covering
+
+    def moved_meanwhile(*args: Any, **kwargs: Any) -> Any:
+        ServicePoint.objects.update(location=Point(114.1, 22.5, srid=4326))
+        return covering(*args, **kwargs)
+
+    draft = made(user)
+    edit(draft, user, "reshape", code="440304", geometry=box(114.02, 22.4, 114.2, 22.6))
+    edit(draft, user, "reshape", code="440305", geometry=box(113.8, 22.4, 114.02, 22.6))
+    monkeypatch.setattr("network.points.regions.covering", moved_meanwhile)
+    assert publish(draft, user).moved_points == 0
+    point.refresh_from_db()
+    assert point.region == east
 
 
 def test_a_set_of_later_moves_its_points_when_it_is_in_force(user: Any, pair: Any) -> None:
