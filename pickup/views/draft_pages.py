@@ -75,7 +75,7 @@ def _config() -> dict[str, Any]:
         "levels": {int(level): str(level.label) for level in Level},
         "statuses": {value: str(label) for value, label in RegionDraft.Status.choices},
         "kinds": {
-            "changed": _("changed"),
+            "changed": _("border changed"),
             "new": _("new"),
             "returned": _("in force again"),
             "renamed": _("renamed"),
@@ -226,6 +226,8 @@ def _words() -> dict[str, str]:
         "giveTo": _("Give it to %(name)s"),
         "cutOff": _("Cut it off at the parent's border"),
         "retireToo": _("Give them up as well"),
+        "snapOne": _("Snap %(name)s to its neighbours"),
+        "moveOne": _("Move the border of %(name)s"),
         "accept": _("Accept …"),
         "why": _("Why may it stay?"),
         "acceptIt": _("Accept"),
@@ -233,7 +235,7 @@ def _words() -> dict[str, str]:
         # Impact
         "staleImpact": _("The borders or the date changed since. Work it out again."),
         "parcelsMove": _("Parcels that would lie elsewhere"),
-        "ofLookedAt": _("of %(count)s in %(days)s days"),
+        "ofLookedAt": _("%(count)s addresses of %(days)s days looked at"),
         "pointsMove": _("Service points that change region"),
         "areaMoves": _("Ground that changes hands"),
         "agentsEnd": _("Appointments whose region ends"),
@@ -258,6 +260,7 @@ def _words() -> dict[str, str]:
         # Publishing
         "previewFirst": _("See the impact first."),
         "summary": _("Changed: %(changed)s. New: %(fresh)s. Given up: %(ended)s."),
+        "reasonBefore": _("Say why this border moves."),
         "atOnce": _("at once"),
         "created": _("New"),
         "changed": _("Changed"),

@@ -161,8 +161,8 @@ def test_a_corner_is_dragged_and_another_is_added_and_taken_away(page: Page, dra
     choose(page, "440306", "宝安区")
     tool(page, "reshape")
     expect(page.locator("#map")).to_have_attribute("data-handles", "4")
-    drag(page, (114.2, 22.65), (114.25, 22.70))  # a corner
-    drag(page, (114.1, 22.4), (114.1, 22.35))  # the middle of the southern edge
+    drag(page, (114.2, 22.65), (114.22, 22.62))  # a corner
+    drag(page, (114.1, 22.4), (114.1, 22.38))  # the middle of the southern edge
     expect(page.locator("#map")).to_have_attribute("data-handles", "5")
     page.get_by_role("button", name="Remove the corner").click()
     expect(page.locator("#map")).to_have_attribute("data-handles", "4")
@@ -171,7 +171,7 @@ def test_a_corner_is_dragged_and_another_is_added_and_taken_away(page: Page, dra
     geom = shapes(draft)["440306"].geom
     assert geom is not None
     assert geom.num_coords == 5
-    assert geom.extent == pytest.approx((114.0, 22.4, 114.25, 22.70), abs=0.003)
+    assert geom.extent == pytest.approx((114.0, 22.4, 114.22, 22.65), abs=0.003)
 
 
 def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -185,7 +185,7 @@ def test_a_region_is_split_by_a_line_and_the_part_pointed_to_keeps_the_code(page
     opened(page, draft)
     choose(page, "440306", "宝安区")
     form = tool(page, "split")
-    click_at(page, (114.15, 22.38), (114.15, 22.67))
+    click_at(page, (114.15, 22.39), (114.15, 22.67))
     page.keyboard.press("Enter")
     expect(page.locator("#toolbar-words")).to_contain_text("The cut is drawn.")
     form.get_by_label("the part that I point to on the map").check()
@@ -219,12 +219,17 @@ def test_neighbours_are_merged_from_the_list(page: Page, draft: RegionDraft) -> 
     assert merged.extent == pytest.approx((113.8, 22.4, 114.2, 22.65))
 
 
+SQUARE_EAST = [[114.02, 22.40], [114.2, 22.40], [114.2, 22.65], [114.02, 22.65], [114.02, 22.40]]
 SQUARE = [[113.80, 22.40], [114.02, 22.40], [114.02, 22.65], [113.80, 22.65], [113.80, 22.40]]
 
 
 def reshape_by_text(page: Page, code: str, name: str, ring: list[list[float]]) -> None:
     choose(page, code, name)
     form = tool(page, "reshape")
+    by_text(form, ring)
+
+
+def by_text(form: Locator, ring: list[list[float]]) -> None:
     form.get_by_text("Without drawing").click()
     form.get_by_label("GeoJSON", exact=True).fill(json.dumps({"type": "Polygon", "coordinates": [ring]}))
     form.get_by_role("button", name="Save the border").click()
@@ -232,7 +237,7 @@ def reshape_by_text(page: Page, code: str, name: str, ring: list[list[float]]) -
 
 @on_both_screens
 def test_everything_goes_without_a_hand_from_the_border_to_publishing(page: Page, draft: RegionDraft) -> None:
-    """By name and text: reshape into the neighbour, solve the overlap, accept the gap, preview, publish."""
+    """By name and text: reshape into the neighbour, solve the overlap, preview, publish."""
     editor = opened(page, draft)
     reshape_by_text(page, "440305", "南山区", SQUARE)
     settled(page, 2)
@@ -241,7 +246,10 @@ def test_everything_goes_without_a_hand_from_the_border_to_publishing(page: Page
     problem = page.locator(".problem.overlap").first
     expect(problem).to_contain_text("must be solved")
     expect(page.locator("#map")).to_have_attribute("data-problems", re.compile("[1-9]"))
-    problem.get_by_role("button", name="Give it to 南山区").click()
+    problem.get_by_role("button", name="Move the border of 宝安区").click()
+    form = page.locator("#form-reshape")
+    expect(form).to_be_visible()
+    by_text(form, SQUARE_EAST)
     settled(page, 3)
     expect(editor).to_have_attribute("data-problems", "0")
     expect(page.locator("#next-action")).to_have_text("Preview impact")
@@ -249,6 +257,8 @@ def test_everything_goes_without_a_hand_from_the_border_to_publishing(page: Page
     expect(editor).to_have_attribute("data-preview", "current")
     expect(page.locator("#impact")).to_contain_text("Parcels that would lie elsewhere")
     page.locator("#next-action").click()
+    page.locator("#publish").click()
+    expect(page.get_by_label("Reason")).to_have_attribute("aria-invalid", "true")
     page.get_by_label("Reason").fill("The street office asked for it")
     page.locator("#publish").click()
     expect(editor).to_have_attribute("data-status", "published")
@@ -256,6 +266,7 @@ def test_everything_goes_without_a_hand_from_the_border_to_publishing(page: Page
     draft.refresh_from_db()
     assert draft.boundary_set is not None
     assert Boundary.objects.filter(boundary_set=draft.boundary_set).count() == 2
+    assert draft.edits.get(op="publish").detail["reason"] == "The street office asked for it"
 
 
 def test_a_gap_is_accepted_by_name_with_a_reason_and_taken_back(page: Page, draft: RegionDraft) -> None:
@@ -325,6 +336,28 @@ def test_of_two_who_publish_the_second_sees_which_border_came_first(
     expect(page.locator("#chosen-stale")).to_be_hidden()
 
 
+def test_who_publishes_second_is_told_by_whose_set_and_goes_on(page: Page, draft: RegionDraft) -> None:
+    editor = opened(page, draft)
+    choose(page, "440306", "宝安区")
+    form = tool(page, "describe")
+    form.get_by_label("Name").fill("宝安新区")
+    form.get_by_role("button", name="Save", exact=True).click()
+    settled(page, 2)
+    page.locator("#next-action").click()
+    expect(editor).to_have_attribute("data-preview", "current")
+    publish_elsewhere("440306", (114.0, 22.4, 114.19, 22.65))
+    page.locator("#next-action").click()
+    page.get_by_label("Reason").fill("A new name")
+    page.locator("#publish").click()
+    complaint = page.locator("#complaint")
+    expect(complaint).to_contain_text("“Meanwhile” was published")
+    complaint.get_by_role("button", name="Keep my border").click()
+    settled(page, 3)
+    expect(complaint).to_be_hidden()
+    draft.refresh_from_db()
+    assert draft.status == RegionDraft.Status.OPEN
+
+
 def publish_elsewhere(code: str, box: tuple[float, float, float, float]) -> None:
     """Somebody else publishes a border at this moment, outside of any draft."""
     region = Region.objects.select_related("parent").get(code=code)
@@ -361,9 +394,6 @@ def test_a_file_is_imported_and_what_is_refused_is_named(page: Page, draft: Regi
     expect(page.locator("#map")).to_have_attribute("data-shapes", "1")
     form.locator("[data-save]").click()
     expect(result).to_contain_text("Refused: 1.")
-
-
-SQUARE_EAST = [[114.0, 22.40], [114.19, 22.40], [114.19, 22.65], [114.0, 22.65], [114.0, 22.40]]
 
 
 def test_a_draft_is_begun_from_the_panel_of_a_region_and_dropped_again(page: Page) -> None:

@@ -28,10 +28,13 @@ export class Drawing {
     this.draw.setMode(mode.mode);
     this.draw.on("change", () => { if (!this.done) told({ corners: this.corners(), done: false }); });
     this.draw.on("finish", (id) => {
-      this.done = this.draw.getSnapshotFeature(id).geometry;
+      const drawn = this.draw.getSnapshotFeature(id).geometry;
+      const corners = kind === "polygon" ? drawn.coordinates[0].slice(1) : drawn.coordinates;
+      if (new Set(corners.map(String)).size < (kind === "polygon" ? 3 : 2)) return setTimeout(() => this.again());
+      this.done = drawn;
       map.getCanvas().style.cursor = "";
       this.draw.setMode("static");
-      told({ corners: this.corners(), done: true });
+      return told({ corners: this.corners(), done: true });
     });
     told({ corners: 0, done: false });
   }

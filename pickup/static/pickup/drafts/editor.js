@@ -91,7 +91,7 @@ async function resolve(op, code) {
 
 function edited(one) {
   const names = (one.codes ?? []).map((code) => page.draft?.shapes.find((shape) => shape.code === code)?.name ?? code);
-  return `${when(one.at)} · ${one.by?.name ?? one.by} · ${config.ops[one.op] ?? one.op} ${names.slice(0, 4).join(", ")}${names.length > 4 ? " …" : ""}`;
+  return `${when(one.at)} · ${one.by?.name ?? one.by} · ${config.ops[one.op] ?? one.op} ${names.slice(0, 4).join(", ")}${names.length > 4 ? " …" : ""}${one.detail?.reason ? ` – ${one.detail.reason}` : ""}`;
 }
 
 // ---------------------------------------------------------------- the draft
@@ -393,6 +393,10 @@ function start() {
 
 page.popup = (at, ...content) => new maplibre.Popup({ maxWidth: "280px" }).setLngLat(at).setDOMContent(make("div", {}, ...content)).addTo(page.map);
 page.next = next;
+page.use = async (code, tool) => {
+  await choose(code, { fit: false });
+  if (page.chosen?.code === code) craft.open(tool);
+};
 
 const checks = problems(page), effects = impact(page), craft = tools(page);
 byId("from").addEventListener("change", () => { checks.check(); next(); });

@@ -93,7 +93,7 @@ export function show(map, box, { maxZoom = 15 } = {}) {
   if (!box) return;
   const [west, south, east, north] = box;
   const small = map.getContainer().clientHeight < 500, side = small ? 28 : 60;
-  const padding = { top: side, left: side, right: side, bottom: small ? 28 : 130 }; // the bar of a tool stands below
+  const padding = { top: side, left: side, right: small ? 64 : 210, bottom: small ? 28 : 150 }; // legend and tools stand there
   map.fitBounds([[west, south], [east, north]], { padding, maxZoom, animate: !calm, duration: 500 });
 }
 

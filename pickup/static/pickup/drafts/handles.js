@@ -85,10 +85,12 @@ export class Handles {
     if (!handle) return;
     event.preventDefault(); // the map stays where it is
     const { map } = this, start = event.point, touch = event.type === "touchstart";
-    const [moving, ended] = touch ? ["touchmove", "touchend"] : ["mousemove", "mouseup"];
+    const [moving, ...ended] = touch ? ["touchmove", "touchend", "touchcancel"] : ["mousemove", "mouseup"];
     let corner = handle.kind === "corner" ? handle : null, moved = false;
     const move = (now) => {
-      if (!moved && Math.hypot(now.point.x - start.x, now.point.y - start.y) < 4) return;
+      const { clientX, clientY } = touch ? now.touches[0] : now, frame = map.getCanvas().getBoundingClientRect();
+      const point = new maplibre.Point(clientX - frame.left, clientY - frame.top);
+      if (!moved && Math.hypot(point.x - start.x, point.y - start.y) < 4) return;
       if (!moved) {
         moved = true;
         this.keep();
@@ -97,17 +99,18 @@ export class Handles {
           corner = { ...handle, i: handle.i + 1, kind: "corner" };
         }
       }
-      moveCorner(this.parts, corner, this.caught([now.lngLat.lng, now.lngLat.lat]));
+      moveCorner(this.parts, corner, this.caught(map.unproject(point).toArray()));
       this.shape();
     };
+    // The whole window listens: a hand that slips onto the legend must not lose the corner.
     const end = () => {
-      map.off(moving, move);
-      map.off(ended, end);
+      removeEventListener(moving, move);
+      for (const name of ended) removeEventListener(name, end);
       this.held = corner ? { part: corner.part, ring: corner.ring, i: corner.i } : null;
       this.draw();
     };
-    map.on(moving, move);
-    map.on(ended, end);
+    addEventListener(moving, move);
+    for (const name of ended) addEventListener(name, end);
   }
 
   caught(place) {

@@ -157,6 +157,7 @@ export function impact(page) {
     const form = event.target;
     busy(byId("publish"), async () => {
       try {
+        if (!form.elements.reason.value.trim()) throw Object.assign(new Error(words.reasonBefore), { code: "refused", data: { field: "reason" } });
         page.say(words.publishing);
         const answer = await call(page.path("publish/"), { version: page.draft.version, from: page.from,
           name: form.elements.name.value.trim(), reason: form.elements.reason.value.trim(), preview: preview?.id ?? null });

@@ -15,17 +15,18 @@ export function problems(page) {
     checks.state = "checking";
     byId("problem-state").textContent = words.checking;
     page.next();
+    let answer = null;
     try {
-      const answer = await call(page.path(`problems/${page.from ? `?from=${page.from}` : ""}`));
-      if (now !== turn) return undefined; // edited on since
-      checks.state = "done";
-      return took(answer);
+      answer = await call(page.path(`problems/${page.from ? `?from=${page.from}` : ""}`));
     } catch (refused) {
       if (now !== turn) return undefined;
       checks.state = "failed";
       byId("problem-state").textContent = refused.message;
       return page.next();
     }
+    if (now !== turn) return undefined; // edited on since
+    checks.state = "done";
+    return took(answer);
   }
 
   function took(answer) {
@@ -48,7 +49,7 @@ export function problems(page) {
     byId("problem-list").replaceChildren(...found.map((problem, i) => make("li", { class: `problem ${problem.kind}${isOpen(problem) ? "" : " settled"}`, id: `problem-${i}`, tabindex: "-1" },
       make("p", {}, make("span", { class: "mark", "aria-hidden": "true" }, String(i + 1)), " ",
         make("strong", {}, config.problems[problem.kind] ?? problem.kind), " ",
-        problem.area_m2 === null || problem.area_m2 === undefined ? "" : make("span", { class: "number" }, area(problem.area_m2)),
+        !problem.area_m2 ? "" : make("span", { class: "number" }, area(problem.area_m2)), " ",
         problem.must_solve ? make("span", { class: "kind must" }, words.mustSolve) : null),
       make("p", {}, problem.text),
       problem.accepted ? make("p", { class: "ok" }, `✓ ${write(words.acceptedBy, { by: problem.accepted.by?.name ?? problem.accepted.by, at: when(problem.accepted.at) })} ${problem.accepted.reason}`) : null,
@@ -64,8 +65,14 @@ export function problems(page) {
     if (!page.mayEdit()) return row;
     if (isOpen(problem)) {
       for (const answer of ways(problem)) add(answer.label, () => solve(problem, answer), { class: "main", ...numbered(answer.label) });
-      for (const code of problem.kind === "code" || problem.kind === "stale" ? problem.codes.slice(0, 1) : []) {
-        add(words.open, () => page.choose(code, { focus: true }));
+      if (problem.kind === "code" || problem.kind === "stale") add(words.open, () => page.choose(problem.codes[0], { focus: true }));
+      else if (problem.kind === "below") add(words.retireToo, () => retire(problem.codes), numbered(words.retireToo));
+      else {
+        problem.codes.slice(0, 3).forEach((code, at) => {
+          const name = problem.names?.[at] ?? code;
+          add(write(words.snapOne, { name }), () => page.use(code, "snap"));
+          add(write(words.moveOne, { name }), async () => { await page.use(code, "reshape"); zoom(problem); });
+        });
       }
       if (!problem.must_solve) row.append(acceptance(problem, i));
     } else if (problem.accepted) add(words.takeBack, () => reject(problem), numbered(words.takeBack));
@@ -80,8 +87,13 @@ export function problems(page) {
       return problem.codes.slice(0, 4).map((code, at) => ({ code, label: write(words.giveTo, { name: name(at) }) }));
     }
     if (problem.kind === "outside") return [{ code: problem.codes[0], label: words.cutOff }];
-    if (problem.kind === "below") return [{ code: problem.codes[0], label: words.retireToo }];
     return [];
+  }
+
+  async function retire(codes) {
+    try {
+      for (const code of codes) await page.edit("retire", { code, below: true }, words.solved);
+    } catch (refused) { page.complain(refused); }
   }
 
   async function solve(problem, { code }) {
