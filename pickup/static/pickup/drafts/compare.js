@@ -1,6 +1,6 @@
 // Two boundary sets, or two days, beside each other: what came, what went, what moved.
 import { area, busy, byId, call, config, date, make, words, write } from "./api.js";
-import { collection, ground, nothing, show } from "./ground.js";
+import { collection, ground, nothing, show, stripes } from "./ground.js";
 import { boxOf } from "./shapes.js";
 
 const page = byId("comparison"), asked = config.asked;
@@ -104,9 +104,10 @@ byId("compare").addEventListener("submit", (event) => {
 function start() {
   map = ground(byId("map"), { label: words.map, ready: (ready) => {
     ready.addSource("difference", { type: "geojson", data: nothing() });
+    ready.addImage("stripes-red", stripes("#a3171b"), { pixelRatio: 2 });
     const part = (name) => ["==", ["get", "part"], name];
     ready.addLayer({ id: "gained", type: "fill", source: "difference", filter: part("gained"), paint: { "fill-color": "#0a7a48", "fill-opacity": 0.5 } });
-    ready.addLayer({ id: "lost", type: "fill", source: "difference", filter: part("lost"), paint: { "fill-color": "#a3171b", "fill-opacity": 0.5 } });
+    ready.addLayer({ id: "lost", type: "fill", source: "difference", filter: part("lost"), paint: { "fill-pattern": "stripes-red" } }); // above the green: what one lost another may have gained
     ready.addLayer({ id: "before", type: "line", source: "difference", filter: part("before"), paint: { "line-color": "#33403b", "line-width": 2, "line-dasharray": [3, 2] } });
     ready.addLayer({ id: "after", type: "line", source: "difference", filter: part("after"), paint: { "line-color": "#0b57d0", "line-width": 2.5 } });
   } });
