@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -64,6 +65,10 @@ class PublishRefused(Exception):
     """The set as a whole could not come into force; nothing of it was kept."""
 
 
+class Busy(PublishRefused):
+    """Somebody else publishes right now, and takes longer than one waits."""
+
+
 @dataclass
 class Published:
     """What became of the rows. `boundary_set` is None when nothing had changed."""
@@ -113,6 +118,7 @@ def publish(
     datum: str = "wgs84",
     whole: bool = False,
     ending: Collection[str] = (),
+    locked: bool = False,
     progress: polygons.Progress = lambda step, done, total: None,
 ) -> Published:
     """Bring a set of regions and boundaries into force from a time on; what it does not name stays as it is.
@@ -122,10 +128,53 @@ def publish(
     regions whose boundaries end without a successor, as when two districts become one. `datum` is told of the
     source; the drafts are in WGS 84 already.
 
-    Raises PublishRefused if the database refuses what was sound here, because somebody else published meanwhile.
+    `locked`: the caller is within `publishing()`, so that nobody else is. Otherwise only the writing happens under
+    that lock: raises PublishRefused if the database refuses what was sound here, because somebody else published
+    meanwhile.
     """
     published = Published()
-    rows = _sound(drafts, published.refused, progress)
+    taken, known = _checked(drafts, since, ending, published.refused, progress)
+    if whole and published.refused:
+        return published
+    _sort_by_outcome(taken, published)
+    if published.created or published.changed or ending:
+        progress(_("writing"), 0, 0)
+        boundary_set = BoundarySet(name=name, source=source, datum=datum, valid_from=since)
+        with nullcontext() if locked else publishing():
+            _write(taken, known, published, boundary_set, ending)
+    return published
+
+
+def faults(drafts: Iterable[Draft], *, since: datetime, ending: Collection[str] = ()) -> list[BadRow]:
+    """Return the rows that `publish` would refuse today. Raises PublishRefused as it would."""
+    refused: list[BadRow] = []
+    _checked(drafts, since, ending, refused, lambda step, done, total: None)
+    return sorted(refused, key=lambda bad: bad.number)
+
+
+@contextmanager
+def publishing() -> Iterator[None]:
+    """One transaction in which nobody else publishes. Raises Busy after half a minute of waiting for one who does."""
+    try:
+        with transaction.atomic(durable=True):
+            _query(PATIENCE, [])
+            _query(f"SELECT pg_advisory_xact_lock({LOCK})", [])
+            yield
+    except DatabaseError as error:
+        if getattr(error.__cause__, "sqlstate", None) == "55P03":
+            raise Busy(_("somebody else publishes right now: try again in a minute")) from error
+        raise PublishRefused(_("the database refused the set: %s") % str(error).splitlines()[0]) from error
+
+
+def _checked(
+    drafts: Iterable[Draft | BadRow],
+    since: datetime,
+    ending: Collection[str],
+    refused: list[BadRow],
+    progress: polygons.Progress,
+) -> tuple[list[_Row], dict[str, _Known]]:
+    """Return the rows that may be written, and what the database knows of them and their parents."""
+    rows = _sound(drafts, refused, progress)
     known = _known({row.draft.code for row in rows} | {row.draft.parent for row in rows} | set(ending))
     missing = sorted(code for code in ending if code not in known)
     if missing:
@@ -133,21 +182,9 @@ def publish(
     if both := sorted({row.draft.code for row in rows} & set(ending)):
         raise PublishRefused(_("both drawn and to end: %s") % ", ".join(both))
     _compare(rows, known, progress)
-    taken = _Placed(rows, known, since, set(ending), published.refused, progress).taken
-    published.refused.sort(key=lambda bad: bad.number)
-    if whole and published.refused:
-        return published
-    _sort_by_outcome(taken, published)
-    if published.created or published.changed or ending:
-        progress(_("writing"), 0, 0)
-        _write(
-            taken,
-            known,
-            published,
-            BoundarySet(name=name, source=source, datum=datum, valid_from=since),
-            ending,
-        )
-    return published
+    taken = _Placed(rows, known, since, set(ending), refused, progress).taken
+    refused.sort(key=lambda bad: bad.number)
+    return taken, known
 
 
 def _sort_by_outcome(taken: Iterable[_Row], published: Published) -> None:
@@ -190,13 +227,18 @@ def _needs_polygon(draft: Draft) -> bool:
     return draft.level != "macro" or (draft.geom is not None and not draft.geom.is_empty)
 
 
+def unfit(text: str) -> bool:
+    """Whether a text has characters in it that no name has."""
+    return bool(_UNFIT.search(text))
+
+
 def fault_of_words(draft: Draft) -> str:
     """Say what is wrong with the code, name, level and parent of a row; nothing if it is well."""
     if not draft.code:
         return _("no code")
     if not _CODE.fullmatch(draft.code):
         return _("a code is 1 to 32 Latin letters, digits, “-” and “_”")
-    if not draft.name.strip() or len(draft.name) > 100 or _UNFIT.search(draft.name):
+    if not draft.name.strip() or len(draft.name) > 100 or unfit(draft.name):
         return _("a name is 1 to 100 characters of text")
     if not draft.level:
         return _("no level")
@@ -405,8 +447,13 @@ NEIGHBOURS = """
     WHERE b.level = %s AND b.valid && tstzrange(%s, NULL) AND NOT b.id = ANY (%s::bigint[])
 """
 
+LOCK = "'network_boundary'::regclass::oid::bigint"  # as the trigger takes it before the first row
+
 # The database compares every pair of neighbours once more, which takes its time for a whole country.
-PATIENCE = "SELECT set_config('statement_timeout', '15min', true), set_config('lock_timeout', '30s', true)"
+PATIENCE = """
+    SELECT set_config('statement_timeout', '15min', true), set_config('lock_timeout', '30s', true),
+           set_config('idle_in_transaction_session_timeout', '15min', true)
+"""
 
 
 def _query(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -450,20 +497,14 @@ def _write(
 ) -> None:
     drawn = [row for row in taken if row.new_geom]
     closed = {row.known for row in drawn if row.known is not None} | {known[code] for code in ending}
-    try:
-        with transaction.atomic(durable=True):
-            _query(PATIENCE, [])
-            _query("SELECT pg_advisory_xact_lock('network_boundary'::regclass::oid::bigint)", [])
-            if drawn or ending:
-                boundary_set.save(force_insert=True)
-            ids = _write_regions(taken)
-            _close({region for region in closed if region.until is None}, boundary_set.valid_from)
-            _copy(drawn, ids, boundary_set)
-            published.slivers = BoundaryOverlap.objects.filter(
-                Q(first__boundary_set_id=boundary_set.pk) | Q(second__boundary_set_id=boundary_set.pk)
-            ).count()
-    except DatabaseError as error:
-        raise PublishRefused(_("the database refused the set: %s") % str(error).splitlines()[0]) from error
+    if drawn or ending:
+        boundary_set.save(force_insert=True)
+    ids = _write_regions(taken)
+    _close({region for region in closed if region.until is None}, boundary_set.valid_from)
+    _copy(drawn, ids, boundary_set)
+    published.slivers = BoundaryOverlap.objects.filter(
+        Q(first__boundary_set_id=boundary_set.pk) | Q(second__boundary_set_id=boundary_set.pk)
+    ).count()
     published.boundary_set = boundary_set if boundary_set.pk else None
     published.ended = sorted(ending)
 

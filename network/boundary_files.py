@@ -1,4 +1,4 @@
-"""Files of boundaries from outside: GeoJSON, GeoPackage and zipped Shapefile, each row taken or refused by itself.
+"""Files of boundaries from outside: GeoJSON, GeoPackage, zipped Shapefile, KML and KMZ, each row by itself.
 
 A file is never trusted. What it is shows in its first bytes, not in its name; sizes are bounded before anything is
 unpacked or parsed; GeoJSON and GeoPackage are read here, row by row, because GDAL mends, skips and renumbers bad
@@ -22,7 +22,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -32,6 +32,7 @@ import pyogrio
 import shapely
 from django.utils.translation import gettext as _
 
+from network import kml
 from network.boundaries import BadRow, Draft
 from network.polygons import Geometry
 
@@ -63,13 +64,24 @@ class Unreadable(Exception):
     """The whole file is refused."""
 
 
-class _NoPolygon(Exception):
+class NoPolygon(Exception):
     """One row's geometry is refused."""
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """How much of a file is read: bytes packed and unpacked, rows, vertices of all rows together."""
+
+    size: int
+    unpacked: int
+    rows: int
+    vertices: int
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[Iterator[Draft | BadRow]]:
+def opened(path: Path, bounds: Bounds | None = None) -> Iterator[Iterator[Draft | BadRow]]:
     """Give the rows of a file one after another. Raises Unreadable here or while they are read."""
+    bounds = bounds or Bounds(MAX_BYTES, MAX_BYTES, MAX_ROWS, MAX_ALL_VERTICES)
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -78,32 +90,37 @@ def opened(path: Path) -> Iterator[Iterator[Draft | BadRow]]:
     except (OSError, ValueError) as error:
         raise Unreadable(_("it cannot be opened: %s") % (getattr(error, "strerror", "") or error)) from error
     with stream:
-        if found.st_size > MAX_BYTES:
-            raise Unreadable(_("%(size)s MB, more than %(most)s") % _megabytes(found.st_size))
+        if found.st_size > bounds.size:
+            megabytes = {"size": math.ceil(found.st_size / 2**20), "most": bounds.size // 2**20}
+            raise Unreadable(_("%(size)s MB, more than %(most)s") % megabytes)
         start = stream.read(16)
         stream.seek(0)
         if start.startswith(b"SQLite format 3\0"):
             with closing(_geopackage(path)) as connection:
-                yield _bounded(_geopackage_rows(connection))
+                yield _bounded(_geopackage_rows(connection), bounds)
         elif start.startswith(b"PK"):
             with tempfile.TemporaryDirectory(prefix="regions-") as folder:
-                yield _bounded(_shapefile_rows(_unzipped(stream, Path(folder))))
+                unpacked = _unzipped(stream, Path(folder), bounds)
+                if unpacked.suffix == ".kml":
+                    with unpacked.open("rb") as plain:
+                        yield _bounded(_kml_rows(plain), bounds)
+                else:
+                    yield _bounded(_shapefile_rows(unpacked), bounds)
+        elif start.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n")[:1] == b"<":
+            yield _bounded(_kml_rows(stream), bounds)
         else:
-            yield _bounded(_geojson_rows(_text(stream, start)))
+            yield _bounded(_geojson_rows(_text(stream, start)), bounds)
 
 
-def _megabytes(size: int) -> dict[str, int]:
-    return {"size": math.ceil(size / 2**20), "most": MAX_BYTES // 2**20}
-
-
-def _bounded(rows: Iterator[Draft | BadRow]) -> Iterator[Draft | BadRow]:
+def _bounded(rows: Iterator[Draft | BadRow], bounds: Bounds) -> Iterator[Draft | BadRow]:
     vertices = 0
     for count, row in enumerate(rows, 1):
         if isinstance(row, Draft) and row.geom is not None:
             vertices += int(shapely.get_num_coordinates(row.geom))
-        if count > MAX_ROWS or vertices > MAX_ALL_VERTICES:
+        if count > bounds.rows or vertices > bounds.vertices:
             raise Unreadable(
-                _("more than %(rows)s rows or %(vertices)s vertices") % {"rows": MAX_ROWS, "vertices": MAX_ALL_VERTICES}
+                _("more than %(rows)s rows or %(vertices)s vertices")
+                % {"rows": bounds.rows, "vertices": bounds.vertices}
             )
         yield row
 
@@ -133,7 +150,7 @@ def _text(stream: BinaryIO, start: bytes) -> io.TextIOWrapper:
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise Unreadable(_("UTF-16, and UTF-8 is expected"))
     if start.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n\x1e")[:1] != b"{":
-        raise Unreadable(_("neither GeoJSON nor a GeoPackage nor a zipped Shapefile"))
+        raise Unreadable(_("neither GeoJSON nor KML nor a GeoPackage nor a zipped Shapefile"))
     return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
@@ -299,18 +316,18 @@ def _feature(number: int, text: str | None) -> Draft | BadRow:
     if isinstance(draft, BadRow):
         return draft
     try:
-        return replace(draft, geom=_geometry(feature.get("geometry")))
-    except _NoPolygon as error:
+        return replace(draft, geom=polygon_of(feature.get("geometry")))
+    except NoPolygon as error:
         return BadRow(number, draft.code, str(error))
 
 
-def _geometry(member: Any) -> Geometry | None:
-    """Build a polygon from GeoJSON as it stands. Raises _NoPolygon with what keeps it from being one."""
+def polygon_of(member: Any) -> Geometry | None:
+    """Build a polygon from GeoJSON as it stands. Raises NoPolygon with what keeps it from being one."""
     if member is None:
         return None
     kind = member.get("type") if isinstance(member, dict) else None
     if kind not in ("Polygon", "MultiPolygon"):
-        raise _NoPolygon(_("a %s, not a polygon") % str(kind)[:40])
+        raise NoPolygon(_("a %s, not a polygon") % str(kind)[:40])
     parts = member.get("coordinates")
     polygons = [_polygon(part) for part in _list([parts] if kind == "Polygon" else parts)]
     return polygons[0] if kind == "Polygon" else shapely.multipolygons(polygons)
@@ -323,7 +340,7 @@ def _polygon(part: Any) -> Geometry:
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise _NoPolygon(_("its coordinates are not nested as a polygon's are"))
+        raise NoPolygon(_("its coordinates are not nested as a polygon's are"))
     return value
 
 
@@ -333,15 +350,39 @@ def _ring(ring: Any) -> Geometry:
     except ValueError:
         degrees = np.empty(0)
     if degrees.ndim != 2 or degrees.shape[1] < 2 or degrees.dtype.kind not in "iuf":
-        raise _NoPolygon(_("a ring is not a list of positions"))
+        raise NoPolygon(_("a ring is not a list of positions"))
     degrees = degrees[:, :2].astype(float)
     if not np.isfinite(degrees).all():
-        raise _NoPolygon(_("a coordinate is not a finite number"))
+        raise NoPolygon(_("a coordinate is not a finite number"))
     if len(degrees) < 4:
-        raise _NoPolygon(_("a ring of fewer than four positions"))
+        raise NoPolygon(_("a ring of fewer than four positions"))
     if (degrees[0] != degrees[-1]).any():
-        raise _NoPolygon(_("a ring is not closed"))
+        raise NoPolygon(_("a ring is not closed"))
     return shapely.linearrings(degrees)
+
+
+# KML: polygons of placemarks; the words are those of its extended data.
+
+
+def _kml_rows(stream: BinaryIO) -> Iterator[Draft | BadRow]:
+    try:
+        for number, mark in enumerate(kml.placemarks(stream), 1):
+            yield _placemark(number, mark)
+    except kml.BadKml as error:
+        raise Unreadable(str(error)) from error
+
+
+def _placemark(number: int, mark: kml.Placemark) -> Draft | BadRow:
+    draft = _draft(number, dict(mark.fields), None)
+    if isinstance(draft, BadRow):
+        return draft
+    try:
+        if mark.fault or mark.others:
+            raise NoPolygon(mark.fault or _("a %s, not a polygon") % _("point or line"))
+        polygons = [_polygon(rings) for rings in mark.polygons]
+        return replace(draft, geom=shapely.multipolygons(polygons) if polygons else None)
+    except NoPolygon as error:
+        return BadRow(number, draft.code, str(error))
 
 
 # GeoPackage: an SQLite database, which could compute or hide anything; only plain tables are read.
@@ -411,7 +452,7 @@ def _with_geometry(draft: Draft | BadRow, raw: Any, wkb_of: Callable[[Any], byte
         return draft
     try:
         return replace(draft, geom=_from_wkb(wkb_of(raw)))
-    except _NoPolygon as error:
+    except NoPolygon as error:
         return BadRow(draft.number, draft.code, str(error))
 
 
@@ -423,7 +464,7 @@ def _wkb_of(blob: Any) -> bytes:
     """Take the header off a GeoPackage's geometry (OGC 12-128, 2.1.3)."""
     envelope = {0: 0, 1: 32, 2: 48, 3: 48, 4: 64}
     if not isinstance(blob, bytes) or blob[:2] != b"GP" or len(blob) < 8 or blob[3] >> 1 & 7 not in envelope:
-        raise _NoPolygon(_("its geometry is not a GeoPackage's"))
+        raise NoPolygon(_("its geometry is not a GeoPackage's"))
     return blob[8 + envelope[blob[3] >> 1 & 7] :]
 
 
@@ -431,10 +472,10 @@ def _from_wkb(wkb: bytes) -> Geometry:
     """Read a polygon from WKB, after a walk that finds nothing else nested in it: GEOS would follow it to a crash."""
     try:
         if _walk(wkb, 0, (3, 6)) != len(wkb):
-            raise _NoPolygon(_("its geometry is broken"))
+            raise NoPolygon(_("its geometry is broken"))
         return shapely.from_wkb(wkb)
     except (struct.error, shapely.GEOSException) as error:
-        raise _NoPolygon(_("its geometry is broken")) from error
+        raise NoPolygon(_("its geometry is broken")) from error
 
 
 def _walk(wkb: bytes, at: int, allowed: tuple[int, ...]) -> int:
@@ -445,7 +486,7 @@ def _walk(wkb: bytes, at: int, allowed: tuple[int, ...]) -> int:
     at += 9 if not flags & 1 else 13
     numbers = 2 + (flags >> 2 & 1) + (flags >> 1 & 1) if flags else {0: 2, 1: 3, 2: 3, 3: 4}.get(kind // 1000, 0)
     if kind % 1000 not in allowed or not numbers or flags & 1:
-        raise _NoPolygon(_("a geometry of type %s, not a polygon") % kind)
+        raise NoPolygon(_("a geometry of type %s, not a polygon") % kind)
     for _part in range(count):
         if kind % 1000 == 6:
             at = _walk(wkb, at, (3,))
@@ -453,28 +494,33 @@ def _walk(wkb: bytes, at: int, allowed: tuple[int, ...]) -> int:
             (vertices,) = struct.unpack_from(f"{order}I", wkb, at)
             at += 4 + 8 * numbers * vertices
         if at > len(wkb):
-            raise _NoPolygon(_("its geometry is broken"))
+            raise NoPolygon(_("its geometry is broken"))
     return at
 
 
 # Shapefile: unpacked within bounds, then read by GDAL.
 
 
-def _unzipped(stream: BinaryIO, folder: Path) -> Path:
-    """Unpack the one Shapefile of a zip and return its .shp. Only names and sizes that are bounded are touched."""
+def _unzipped(stream: BinaryIO, folder: Path, bounds: Bounds) -> Path:
+    """Unpack the one Shapefile or KML of a zip, within bounds of names and sizes, and return its path."""
     try:
         with zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
-            if len(members) > MAX_ZIPPED or sum(member.file_size for member in members) > MAX_BYTES:
+            if len(members) > MAX_ZIPPED or sum(member.file_size for member in members) > bounds.unpacked:
                 raise Unreadable(
                     _("it unpacks to more than %(files)s files or %(most)s MB")
-                    % {"files": MAX_ZIPPED, "most": MAX_BYTES // 2**20}
+                    % {"files": MAX_ZIPPED, "most": bounds.unpacked // 2**20}
                 )
             for member in members:
                 _refuse_escape(member)
             shapes = [member for member in members if member.filename.lower().endswith(".shp")]
+            marks = [member for member in members if member.filename.lower().endswith(".kml")]
+            if not shapes and len(marks) == 1:
+                with archive.open(marks[0]) as packed, (folder / "regions.kml").open("wb") as plain:
+                    shutil.copyfileobj(packed, plain)
+                return folder / "regions.kml"
             if len(shapes) != 1:
-                raise Unreadable(_("one Shapefile is expected in the zip"))
+                raise Unreadable(_("one Shapefile or one KML is expected in the zip"))
             stem = shapes[0].filename[:-4].lower()
             for member in members:
                 kind = member.filename[len(stem) :].lower()

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+import shapely
 from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.gis.geos import Point
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Q
 
 from network import opening, regions
 from network.models import NOTICE_LETTERS, Closing, Pause, ServicePoint, User, VisitorNotice
+from network.polygons import Geometry
 
 TECHNICAL_FOR = timedelta(hours=4)
 LONGEST_PAUSE = timedelta(days=366)
@@ -334,3 +336,66 @@ def note(point: ServicePoint, words: str, by: User | None) -> None:
 
 def _in_log(at: datetime) -> str:
     return f"{at.astimezone(ZoneInfo(settings.TIME_ZONE)):%Y-%m-%d %H:%M}"
+
+
+# Two indexes share the points between them, so that each half is asked for by its own condition.
+_INSIDE = """
+    WITH piece AS MATERIALIZED (SELECT ST_GeomFromWKB(wkb, 4326) AS geom FROM unnest(%s::bytea[]) AS given(wkb))
+    SELECT DISTINCT p.id FROM piece CROSS JOIN LATERAL (
+        SELECT id FROM network_servicepoint
+        WHERE status = 'active' AND location && piece.geom AND ST_Covers(piece.geom, location)
+        UNION ALL
+        SELECT id FROM network_servicepoint
+        WHERE NOT status = 'active' AND location && piece.geom AND ST_Covers(piece.geom, location)
+    ) p ORDER BY p.id
+"""
+# A point that was moved by hand since it was read has its regions from whoever moved it.
+_MOVED = """
+    WITH told AS MATERIALIZED (
+        SELECT p.id, told.region_id, told.region_ids::bigint[] FROM network_servicepoint p
+        JOIN unnest(%s::bigint[], %s::float8[], %s::float8[], %s::bigint[], %s::text[])
+            AS told(id, lat, lon, region_id, region_ids) ON p.id = told.id
+        WHERE ST_X(p.location) = told.lon AND ST_Y(p.location) = told.lat
+        ORDER BY p.id FOR NO KEY UPDATE OF p
+    )
+    UPDATE network_servicepoint p SET region_id = told.region_id, region_ids = told.region_ids
+    FROM told WHERE p.id = told.id
+"""
+_PLACES_AT_A_TIME = 5_000
+
+
+def inside(pieces: Sequence[Geometry]) -> list[int]:
+    """Return the points that lie in one of these polygons, in the order of their numbers."""
+    found: set[int] = set()
+    for start in range(0, len(pieces), 64):
+        wkbs = list(shapely.to_wkb(list(pieces[start : start + 64])))
+        with connection.cursor() as cursor:
+            cursor.execute(_INSIDE, [wkbs])
+            found.update(pk for (pk,) in cursor)
+    return sorted(found)
+
+
+def place_again(pieces: Sequence[Geometry], *, at: datetime) -> int:
+    """Move the points in these polygons to the regions in force at that moment; returns how many moved.
+
+    A building block: the rows that move stay locked, in the order of their numbers, until the transaction ends.
+    """
+    assert connection.in_atomic_block, "moved together with what moves them"
+    moved = 0
+    ids = inside(pieces)
+    for start in range(0, len(ids), _PLACES_AT_A_TIME):
+        some = ServicePoint.objects.filter(pk__in=ids[start : start + _PLACES_AT_A_TIME]).order_by("pk")
+        rows = list(some.only("location", "region_id", "region_ids"))
+        covering = regions.covering([(row.location.y, row.location.x) for row in rows], at=at)
+        chains = regions.chain_ids({region for region in covering if region is not None})
+        changed = [
+            (row.pk, row.location.y, row.location.x, region, "{" + ",".join(map(str, chain)) + "}")
+            for row, region in zip(rows, covering, strict=True)
+            for chain in [chains[region] if region is not None else []]
+            if (row.region_id, row.region_ids) != (region, chain)
+        ]
+        if changed:
+            with connection.cursor() as cursor:
+                cursor.execute(_MOVED, [list(column) for column in zip(*changed, strict=True)])
+                moved += cursor.rowcount
+    return moved

@@ -19,9 +19,9 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
-from network import memory
+from network import memory, publishing
 from network.clock import now
-from pickup import closings, holding, missing, notices, orders, periods
+from pickup import closings, holding, missing, notices, orders, periods, preview
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,18 @@ def mend_missing() -> int:
     """Make up for effects that got lost, and forget periods that are long past."""
     periods.forget(now=now())
     return missing.mend(now=now(), limit=ROWS_PER_SWEEP)
+
+
+@sweep
+def place_points() -> int:
+    """Move service points to the regions of boundary sets that came into force."""
+    return publishing.place_waiting(now=now(), limit=10)
+
+
+@sweep
+def preview_drafts() -> int:
+    """Work out what large drafts of borders would change."""
+    return preview.work_out_waiting(now=now(), limit=5)
 
 
 class Bell:

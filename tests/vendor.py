@@ -28,6 +28,8 @@ def packed(name: str, version: str) -> tarfile.TarFile:
 def refresh(listing: Path) -> None:
     text = listing.read_text()
     for entry in tomllib.loads(text)["file"]:
+        if not entry["from"]:
+            continue  # a licence that the package names and does not bring: copied by hand
         with packed(entry["name"], entry["version"]) as archive:
             member = archive.extractfile(f"package/{entry['from']}")
             if member is None:

@@ -85,7 +85,7 @@ DROP FUNCTION appointment_only_ends();
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("network", "0004_map"),
+        ("network", "0005_drafts"),
     ]
 
     operations = [

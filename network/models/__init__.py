@@ -1,5 +1,6 @@
 from network.models.addresses import Address
 from network.models.agents import Agent, Appointment, AppointmentApplication, PointProposal
+from network.models.drafts import DraftAcceptance, DraftEdit, DraftShape, RegionDraft
 from network.models.maps import Outline, PointCell
 from network.models.places import ConfirmedPlace
 from network.models.point_applications import PointApplication
@@ -31,6 +32,9 @@ __all__ = [
     "Closing",
     "ConfirmedPlace",
     "Device",
+    "DraftAcceptance",
+    "DraftEdit",
+    "DraftShape",
     "Invitation",
     "Level",
     "Membership",
@@ -42,6 +46,7 @@ __all__ = [
     "PointProposal",
     "Region",
     "RegionAlias",
+    "RegionDraft",
     "ServicePoint",
     "SignInAttempt",
     "SignInCode",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.gis.db import models
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GistIndex
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
@@ -30,6 +31,8 @@ class Address(models.Model):
     class Meta:
         verbose_name = _("address")
         verbose_name_plural = _("addresses")
+        # What a moved border would change is found by place.
+        indexes = [GistIndex(name="address_location", fields=["location"])]
         constraints = [
             models.CheckConstraint(
                 name="address_region_starts_its_chain",

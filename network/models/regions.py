@@ -83,10 +83,17 @@ class BoundarySet(models.Model):
     datum = models.CharField(_("datum of the source"), max_length=10, default="wgs84")
     valid_from = models.DateTimeField(_("in force from"))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    points_placed_at = models.DateTimeField(
+        _("service points moved"), null=True, blank=True, help_text=_("to the regions in which they lie since this set")
+    )
 
     class Meta:
         verbose_name = _("boundary set")
         verbose_name_plural = _("boundary sets")
+        indexes = [
+            # The row is the queue: what waits to come into force, or for its points to be moved.
+            models.Index(name="boundary_set_waiting", fields=["valid_from"], condition=Q(points_placed_at=None))
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.valid_from:%Y-%m-%d})"

@@ -97,6 +97,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "network.views.limits.refuse_huge",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -208,6 +209,8 @@ SWEEPS = {
     "mend_missing": 120,
     "remind_recipients": 300,
     "close_points": 60,
+    "place_points": 10,
+    "preview_drafts": 10,
     "forget_places": 3600,
 }  # seconds
 CELERY_BEAT_SCHEDULE = {

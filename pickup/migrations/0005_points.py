@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pickup", "0003_recipient"),
+        ("pickup", "0004_drafts"),
     ]
 
     operations = [

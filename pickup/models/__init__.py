@@ -19,6 +19,7 @@ from pickup.models.parcels import (
     Verdict,
     WrongCodeDay,
 )
+from pickup.models.previews import ImpactPreview
 from pickup.models.reviews import ReviewDecision, ReviewDesk
 from pickup.models.settlements import Settlement, Statement, StatementLine
 from pickup.models.tariffs import Tariff
@@ -32,6 +33,7 @@ __all__ = [
     "Delegation",
     "Dispute",
     "Handover",
+    "ImpactPreview",
     "JobRun",
     "ManualRelease",
     "Merchant",

@@ -1,4 +1,4 @@
-"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles] [counter]` prints one table.
+"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles] [counter] [drafts]` prints one table.
 
 `bench scale` is asked for by name only: it fills ten million postings first (BENCH_PARCELS: how many parcels).
 """
@@ -16,7 +16,7 @@ os.environ.setdefault("PICKUP_LOG_LEVEL", "ERROR")
 
 def main() -> None:
     django.setup()
-    from tests.benchmarks import assignment, counter, pickups, regions, scale, scene, tariffs, tiles
+    from tests.benchmarks import assignment, counter, drafts, pickups, regions, scale, scene, tariffs, tiles
 
     benchmarks = {
         "pickups": pickups.main,
@@ -25,6 +25,7 @@ def main() -> None:
         "tariffs": tariffs.main,
         "tiles": tiles.main,
         "counter": counter.main,
+        "drafts": drafts.main,
     }
     chosen = sys.argv[1:] or list(benchmarks)
     benchmarks["scale"] = scale.main

@@ -609,14 +609,14 @@ def test_a_snapshot_too_old_to_see_the_other_is_refused(region: Region) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_what_somebody_else_publishes_meanwhile_refuses_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    write = boundaries._write
+    publishing = boundaries.publishing
 
-    def late(*args: Any) -> None:
-        monkeypatch.setattr(boundaries, "_write", write)
+    def late() -> Any:
+        monkeypatch.setattr(boundaries, "publishing", publishing)
         published(draft("A", box(0, 0, 1, 1)))
-        write(*args)
+        return publishing()
 
-    monkeypatch.setattr(boundaries, "_write", late)
+    monkeypatch.setattr(boundaries, "publishing", late)
     with pytest.raises(boundaries.PublishRefused, match="overlap by"):
         published(draft("B", box(0.5, 0, 1.5, 1)))
     assert list(Region.objects.values_list("code", flat=True)) == ["A"]

@@ -222,7 +222,7 @@ def test_another_coordinate_system_is_refused_by_name(file: Path, name: Any) -> 
         (b"", "neither GeoJSON nor"),
         (b"hello", "neither GeoJSON nor"),
         (b"[1, 2]", "neither GeoJSON nor"),
-        (b"<OGRVRTDataSource><OGRVRTLayer name='x'><SrcDataSource>/etc/passwd</SrcDataSource>", "neither GeoJSON nor"),
+        (b"<OGRVRTDataSource><OGRVRTLayer name='x'><SrcDataSource>/etc/passwd</SrcDataSource>", "not KML"),
         (b"{}", "not JSON"),
         (b'{"type": "Topology", "arcs": []}', "its type is Topology"),
         (b'{"type": "Polygon", "coordinates": []}', "its type is Polygon"),
@@ -666,3 +666,73 @@ def test_rubbish_in_a_shapefile_is_refused_or_hurts_rows(shapefile: Path, part: 
     except Unreadable:
         return
     assert len(rows) <= boundary_files.MAX_ROWS
+
+
+# KML
+
+
+KML = """<?xml version="1.0" encoding="UTF-8"?>{doctype}
+<kml xmlns="http://www.opengis.net/kml/2.2"><Document><Folder>{marks}</Folder></Document></kml>"""
+MARK = """<Placemark><name>南山</name><ExtendedData><Data name="code"><value>440305</value></Data>
+<SchemaData><SimpleData name="level">district</SimpleData></SchemaData></ExtendedData>
+<MultiGeometry><Polygon><outerBoundaryIs><LinearRing><coordinates>{ring}</coordinates></LinearRing></outerBoundaryIs>
+<innerBoundaryIs><LinearRing><coordinates>0.2,0.2 0.4,0.2 0.4,0.4 0.2,0.2</coordinates></LinearRing></innerBoundaryIs>
+</Polygon></MultiGeometry></Placemark>"""
+RING = "0,0,5 1,0,5\n1,1,5 0,1,5 0,0,5"
+
+
+def kml(marks: str = MARK.format(ring=RING), doctype: str = "") -> bytes:
+    return KML.format(marks=marks, doctype=doctype).encode()
+
+
+def test_a_kml_is_read_with_its_words_and_holes(file: Path) -> None:
+    file.write_bytes(kml())
+    (row,) = drafts_of(file)
+    assert (row.code, row.name, row.level, row.parent) == ("440305", "南山", "district", "")
+    assert row.geom is not None
+    assert shapely.area(row.geom) == pytest.approx(0.98)
+
+
+def test_a_kmz_is_read(file: Path) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("doc.kml", kml())
+        archive.writestr("files/picture.png", b"")
+    assert [row.code for row in drafts_of(file)] == ["440305"]
+
+
+BOMB = '<!DOCTYPE kml [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (kml(doctype=BOMB), "DOCTYPE"),
+        (kml()[:-40], "not XML"),
+        (b"<html></html>", "not KML"),
+        (b"<kml>" + b"<Folder>" * 100_000, "nested too deeply"),
+        (b"<kml><Placemark><name>" + b"x" * (9 * 2**20), "more than 8 MB"),
+        (b"<?xml version='1.0' encoding='EBCDIC-X'?><kml/>", "not XML"),
+    ],
+)
+def test_what_is_no_kml_is_refused(file: Path, content: bytes, reason: str) -> None:
+    file.write_bytes(content)
+    with pytest.raises(Unreadable, match=reason):
+        rows_of(file)
+
+
+@pytest.mark.parametrize(
+    ("mark", "reason"),
+    [
+        (MARK.format(ring="0,0 1,0 nan,1 0,0"), "not a finite number"),
+        (MARK.format(ring="0,0 1,0 x,1 0,0"), "not a list of positions"),
+        (MARK.format(ring="0,0 1,0 1,1 0,1"), "not closed"),
+        (MARK.format(ring="0 1 2 3"), "not a list of positions"),
+        ("<Placemark><name>P</name><Point><coordinates>1,1</coordinates></Point></Placemark>", "not a polygon"),
+    ],
+)
+def test_a_bad_placemark_hurts_only_itself(file: Path, mark: str, reason: str) -> None:
+    file.write_bytes(kml(mark + MARK.format(ring=RING)))
+    bad, good = rows_of(file)
+    assert isinstance(bad, BadRow)
+    assert reason in bad.reason
+    assert isinstance(good, Draft)

@@ -104,7 +104,7 @@ def test_an_unreadable_file_is_one_clear_error(file: Path) -> None:
     file.write_text("hello")
     assert run(str(file)) == (
         "",
-        f"CommandError: {file}: neither GeoJSON nor a GeoPackage nor a zipped Shapefile\n",
+        f"CommandError: {file}: neither GeoJSON nor KML nor a GeoPackage nor a zipped Shapefile\n",
     )
 
 
