@@ -155,6 +155,13 @@ class LastingAdmin(KindAdmin):
         return False
 
 
+class ChangedOnlyAdmin(LastingAdmin):
+    """Rows of which some columns never change: guards and rights look at each column that is written."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        obj.save(update_fields=form.changed_data if change else None)
+
+
 class ReadOnlyAdmin(LastingAdmin):
     """Rows that only the domain writes."""
 
@@ -558,7 +565,7 @@ class AgentAdmin(LastingAdmin):
 
 
 @admin.register(Appointment)
-class AppointmentAdmin(LastingAdmin):
+class AppointmentAdmin(ChangedOnlyAdmin):
     """Fees name the appointment that earned them, so agent and region stay; only its end and reason may change."""
 
     list_display = ["region", "agent", "in_force"]

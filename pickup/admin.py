@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from network.admin import (
     REFUSALS,
+    ChangedOnlyAdmin,
     LastingAdmin,
     ReadOnlyAdmin,
     RevocableAdmin,
@@ -564,7 +565,7 @@ class DisputeAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Tariff)
-class TariffAdmin(LastingAdmin):
+class TariffAdmin(ChangedOnlyAdmin):
     """A tariff is in force until the next one begins. It may be edited until it has paid somebody."""
 
     list_display = ["name", "valid_from", "currency", "fee", "cap"]
@@ -584,10 +585,6 @@ class TariffAdmin(LastingAdmin):
     ]
     fee = amount("point_fee_minor", _("flat handling fee"), lambda tariff: str(tariff.currency))
     cap = amount("cap_minor", _("cap of the agents' sum"), lambda tariff: str(tariff.currency))
-
-    def save_model(self, request: HttpRequest, obj: Tariff, form: Any, change: bool) -> None:
-        """Write only what was changed: the guards look at each column that is written."""
-        obj.save(update_fields=form.changed_data if change else None)
 
 
 @admin.register(Account)

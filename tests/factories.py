@@ -28,7 +28,7 @@ from network.models import (
     User,
 )
 from pickup import codes, orders, recipients, scanning
-from pickup.models import Merchant, MerchantKey, Order, Parcel, Recipient
+from pickup.models import Merchant, MerchantKey, Order, Parcel, PickupCode, Recipient
 from pickup.scans import Answer, Scanner, ScanRequest
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -214,6 +214,11 @@ def token_of(parcel: Parcel, *, point_id: int | None = None, issue: int | None =
 
 def code_of(parcel: Parcel) -> str:
     return codes.code_of(parcel.uuid, parcel.code.issue)
+
+
+def let_rest_end(parcel: Parcel) -> None:
+    """As if the minutes had passed in which no code may be typed after three wrong ones."""
+    PickupCode.objects.filter(parcel=parcel).update(paused_until=now() - timedelta(seconds=1))
 
 
 def wrong_code_for(parcel: Parcel) -> str:

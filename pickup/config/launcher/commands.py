@@ -108,17 +108,19 @@ def up(address: Address, *, with_demo: bool) -> int:
             if with_demo:
                 say("Loading the demo, if the database is empty …")
                 manage("demo", "--if-empty")
-            serve(home, address, with_demo=with_demo)
+            serve(home, servers, address, with_demo=with_demo)
         say("Stopped.")
         return 0
 
 
-def serve(home: Home, address: Address, *, with_demo: bool) -> None:
+def serve(home: Home, servers: Servers, address: Address, *, with_demo: bool) -> None:
     """Run the web server, the worker and the clock until a signal."""
+    parts = processes(home, address, web=servers.runtime("web"), worker=servers.runtime("worker"))
+    refuse_unsafe(parts)
     say("Starting the web server, the worker and the clock …")
     children = Children(home.root / "children.json")
     try:
-        children.start(processes(home, address))
+        children.start(parts)
         wait_for_web(children, address.reachable)
         print(f"\nReady: {address.reachable}", flush=True)
         if with_demo:
@@ -134,7 +136,15 @@ def serve(home: Home, address: Address, *, with_demo: bool) -> None:
         children.stop()
 
 
-def processes(home: Home, address: Address) -> list[Child]:
+def refuse_unsafe(parts: Sequence[Child]) -> None:
+    """Say what is unsafe before anything starts: web server and worker refuse it too, but each in its own log."""
+    for part in parts[:2]:
+        check = [sys.executable, "-m", "django", "check", "--tag", "startup", "--database", "default"]
+        if subprocess.run(check, cwd=PROJECT, env={**os.environ, **part.variables}, check=False).returncode != 0:
+            raise CannotGoOn(f"the {part.name} would run unsafely: see the lines above")
+
+
+def processes(home: Home, address: Address, *, web: dict[str, str], worker: dict[str, str]) -> list[Child]:
     python = [sys.executable, "-m"]
     beat = home.root / "beat"
     beat.mkdir(exist_ok=True)
@@ -146,7 +156,10 @@ def processes(home: Home, address: Address) -> list[Child]:
         "worker": [*celery, "worker", "--concurrency", "2", "--loglevel", "INFO"],
         "clock": [*celery, "beat", "--schedule", str(beat / "schedule"), "--loglevel", "INFO"],
     }
-    return [Child(name, command, home.root / "logs" / f"{name}.log") for name, command in commands.items()]
+    variables = {"web": web, "worker": worker, "clock": worker}
+    return [
+        Child(name, command, home.root / "logs" / f"{name}.log", variables[name]) for name, command in commands.items()
+    ]
 
 
 def up_services() -> int:

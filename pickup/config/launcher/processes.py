@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ class Child:
     name: str
     command: list[str]
     log: Path
+    variables: Mapping[str, str] = field(default_factory=dict)  # beside those of this process
     process: subprocess.Popen[bytes] | None = None
     deaths: list[float] = field(default_factory=list)
     restart_at: float | None = None
@@ -40,6 +41,7 @@ class Child:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=PROJECT,
+                env={**os.environ, **self.variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
