@@ -14,7 +14,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from network.admin import (
@@ -26,6 +25,7 @@ from network.admin import (
     may_change,
     region_names,
 )
+from network.clock import now
 from network.models import ServicePoint, User
 from pickup import disputes, ledger, orders, recipients, releases, tasks
 from pickup.models import (

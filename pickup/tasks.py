@@ -10,9 +10,9 @@ from typing import Any
 
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
-from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
+from network.clock import now
 from pickup import holding, notices, orders
 
 log = logging.getLogger(__name__)
