@@ -43,6 +43,10 @@ class Refused(ImproperlyConfigured):
 def refuse_unsafe(part: str) -> None:
     """Raise Refused with every reason and what to do; `part` is who wants to start."""
     found = run_checks(tags=[TAG], databases=["default"])
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        if hasattr(connection, "close_pool"):
+            connection.close_pool()  # type: ignore[no-untyped-call] # a worker forks later, and sockets are not for two
     if wrong := [message for message in found if message.is_serious() and not message.is_silenced()]:
         told = "\n".join(f"- {message.id}: {message.msg} {message.hint or ''}".rstrip() for message in wrong)
         raise Refused(f"the {part} does not start:\n{told}")

@@ -137,11 +137,14 @@ def serve(home: Home, servers: Servers, address: Address, *, with_demo: bool) ->
 
 
 def refuse_unsafe(parts: Sequence[Child]) -> None:
-    """Say what is unsafe before anything starts: web server and worker refuse it too, but each in its own log."""
-    for part in parts[:2]:
-        check = [sys.executable, "-m", "django", "check", "--tag", "startup", "--database", "default"]
-        if subprocess.run(check, cwd=PROJECT, env={**os.environ, **part.variables}, check=False).returncode != 0:
-            raise CannotGoOn(f"the {part.name} would run unsafely: see the lines above")
+    """Say what is unsafe before anything starts: each part refuses it too, but in its own log."""
+    check = [sys.executable, "-m", "django", "check", "--tag", "startup", "--database", "default"]
+    variables = {**os.environ, **parts[0].variables}
+    found = subprocess.run(check, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False)
+    if "WARNINGS" in found.stderr or found.returncode != 0:
+        say(found.stderr.strip())
+    if found.returncode != 0:
+        raise CannotGoOn(f"the {parts[0].name} would not be safe: see the lines above")
 
 
 def processes(home: Home, address: Address, *, web: dict[str, str], worker: dict[str, str]) -> list[Child]:
