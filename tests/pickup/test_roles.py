@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.utils.timezone import now
 
+from pickup import orders, tasks
 from pickup.config import roles
 from pickup.config.roles import RIGHTS, ROLES, WEB, WORKER
-from tests.roles import as_owner
+from pickup.models import Notice
+from tests import factories
+from tests.roles import as_owner, as_worker
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +69,34 @@ def test_what_happened_is_neither_changed_nor_deleted_by_any_column(role: str) -
 def test_background_work_has_nothing_to_do_with_how_people_sign_in() -> None:
     for table in ("django_session", "mfa_authenticator", "network_signincode", "network_signinattempt"):
         assert asked("SELECT has_any_column_privilege(%s, %s, 'SELECT')", WORKER, table) == [(False,)]
+
+
+def test_the_worker_may_do_all_that_its_sweeps_do(settings: Any, tmp_path: Any) -> None:
+    """From an order that waits to the parcel that nobody fetched, every scheduled task with something to do."""
+    settings.NOTICES_FILE = str(tmp_path / "notices.jsonl")
+    factories.make_chain()
+    point = factories.make_point()
+    placed = orders.place(merchant=factories.make_merchant()[0], draft=factories.make_draft(), now=now())
+    sweeps = {name.rpartition(".")[2]: 0 for name in (job["task"] for job in settings.CELERY_BEAT_SCHEDULE.values())}
+
+    def sweep(name: str) -> None:
+        sweeps[name] += 1
+        with as_worker():
+            getattr(tasks, name)()
+
+    sweep("assign_waiting")
+    parcel = placed.order.parcels.get()
+    assert parcel.service_point == point
+    assert factories.arrive(factories.scanner_of(point), parcel).verdict == "ok"
+    sweep("send_notices")
+    assert Notice.objects.get().sent_at is not None
+    factories.backdate(parcel, hold_until=now() + timedelta(hours=1))
+    sweep("remind_recipients")
+    factories.backdate(parcel, hold_until=now() - timedelta(hours=1))
+    sweep("expire_held_parcels")
+    assert [notice.kind for notice in Notice.objects.order_by("id")] == ["ready", "reminder", "expired"]
+    sweep("send_notices")
+    assert all(sweeps.values()), f"a sweep without its lines here: {sweeps}"
 
 
 def test_functions_that_run_as_the_owner_have_a_pinned_path_and_are_called_by_nobody() -> None:
