@@ -1,7 +1,7 @@
 """What must be so before anything is served: web server, worker and clock refuse to start where it is not.
 
-`manage.py check --tag startup --database default` says the same. A public server, one whose PICKUP_BASE_URL is https,
-is held to more than one that a person tries on this machine: there those are warnings.
+`manage.py check --deploy --tag startup --database default` says the same. A public server, one whose PICKUP_BASE_URL
+is https, is held to more than one that a person tries on this machine: there those are warnings.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Refused(ImproperlyConfigured):
 
 def refuse_unsafe(part: str) -> None:
     """Raise Refused with every reason and what to do; `part` is who wants to start."""
-    found = run_checks(tags=[TAG], databases=["default"])
+    found = run_checks(tags=[TAG], include_deployment_checks=True, databases=["default"])
     for connection in connections.all(initialized_only=True):
         connection.close()
         if hasattr(connection, "close_pool"):
-            connection.close_pool()  # type: ignore[no-untyped-call] # a worker forks later, and sockets are not for two
+            connection.close_pool()  # a worker forks later, and sockets are not for two
     if wrong := [message for message in found if message.is_serious() and not message.is_silenced()]:
         told = "\n".join(f"- {message.id}: {message.msg} {message.hint or ''}".rstrip() for message in wrong)
         raise Refused(f"the {part} does not start:\n{told}")
@@ -56,7 +56,7 @@ def graver(public: bool) -> Any:
     return Error if public else checks.Warning
 
 
-@register(TAG)
+@register(TAG, deploy=True)
 def settings_are_safe(**_: Any) -> Iterable[CheckMessage]:
     if settings.DEBUG:
         yield graver(settings.SECURE)(
@@ -95,7 +95,7 @@ def is_strong(key: Any) -> bool:
     return len(raw) >= KEY_BYTES and bits > 4
 
 
-@register(TAG)
+@register(TAG, deploy=True)
 def database_is_safe(databases: Sequence[str] | None = None, **_: Any) -> Iterable[CheckMessage]:
     for alias in databases or ():
         try:
@@ -146,7 +146,7 @@ def role(cursor: Any) -> Iterable[CheckMessage]:
         )
 
 
-@register(TAG)
+@register(TAG, deploy=True)
 def broker_is_safe(databases: Sequence[str] | None = None, **_: Any) -> Iterable[CheckMessage]:
     """Asked only together with the database: without `--database` nothing is connected to."""
     if not databases or "redis" not in settings.CELERY_BROKER_URL:

@@ -22,6 +22,7 @@ NOTHING, READ = "NOTHING", ""
 ADD = "INSERT"
 KEEP = "INSERT, UPDATE"
 ALL = "INSERT, UPDATE, DELETE"
+LOCK = "UPDATE id"  # FOR UPDATE asks for the right to change some column: this one, which whatever refers to it keeps
 
 
 def keep_but(*columns: str) -> str:
@@ -72,7 +73,7 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "pickup_merchantkey": web(only("revoked_at")),
     "network_agent": web(KEEP),
     "network_appointment": web(keep_but("id", "agent_id", "region_id", "created_at")),
-    "network_servicepoint": web(KEEP),
+    "network_servicepoint": web(KEEP, worker=LOCK),
     "network_pause": web(ALL),
     "network_membership": web(KEEP),
     "network_invitation": web(keep_but("id", "user_id", "service_point_id", "made_by_id", "made_at")),
@@ -200,11 +201,11 @@ def of_tables(tables: Mapping[str, list[str]]) -> Iterable[Composable]:
 
 def privileges(rights: str, columns: Iterable[str]) -> SQL | Composable:
     """Write the rights of one line as SQL: `INSERT, UPDATE -id` names every column but `id`."""
-    _verbs, _, named = rights.partition("UPDATE ")
+    verbs, _, named = rights.partition("UPDATE ")
     if not named:
         return SQL(", ").join([SQL("SELECT"), *([SQL(rights)] if rights else [])])
     chosen = named.removeprefix("-").split()
     if unknown := set(chosen) - set(columns):
         raise LookupError(f"RIGHTS names columns that do not exist: {sorted(unknown)}")
     changing = [name for name in columns if (name in chosen) != named.startswith("-")]
-    return SQL("SELECT, INSERT, UPDATE ({})").format(SQL(", ").join(map(Identifier, changing)))
+    return SQL("SELECT, {}UPDATE ({})").format(SQL(verbs), SQL(", ").join(map(Identifier, changing)))

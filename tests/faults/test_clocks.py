@@ -16,10 +16,9 @@ from django.db import connection
 from django.utils.timezone import localtime, now
 
 from network import clock
-from network.models import Device
 from pickup import holding, scanning, tasks
 from pickup.models import Notice, Order, Parcel, Posting, Scan
-from pickup.scans import Scanner
+from pickup.scans import Scanner, device_of
 from tests import factories
 from tests.clock import everywhere_at
 from tests.factories import make_parcel, make_point, make_ready_parcel, pick_up, scan, token_of
@@ -38,7 +37,7 @@ def scanner() -> Scanner:
 
 @pytest.fixture
 def parcel(scanner: Scanner) -> Parcel:
-    return make_ready_parcel(scanner, Device.objects.get(pk=scanner.device_id).service_point)
+    return make_ready_parcel(scanner, device_of(scanner).service_point)
 
 
 def true_time() -> datetime:
@@ -58,7 +57,7 @@ def test_a_pickup_is_recorded_paid_and_payable_by_the_databases_clock(
     scanner: Scanner, off: timedelta, device_off: timedelta
 ) -> None:
     at = true_time()
-    point = Device.objects.get(pk=scanner.device_id).service_point
+    point = device_of(scanner).service_point
     parcel = make_parcel(point)
     with time_machine.travel(at + off):
         told = at + device_off

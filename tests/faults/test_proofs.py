@@ -120,8 +120,7 @@ def guess(scanner: Scanner, parcels: list[Parcel], guesses: int, threads: int) -
 
 def compared() -> Counter[int]:
     """How often a code was compared, by parcel: whatever was not compared was refused as locked."""
-    rows = Scan.objects.filter(kind="pickup", proof="code").values_list("parcel_id", flat=True)
-    return Counter(pk for pk in rows if pk is not None)
+    return Counter(Scan.objects.filter(kind="pickup", proof="code").values_list("parcel_id", flat=True))
 
 
 @pytest.mark.django_db(transaction=True)

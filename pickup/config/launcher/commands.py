@@ -138,7 +138,7 @@ def serve(home: Home, servers: Servers, address: Address, *, with_demo: bool) ->
 
 def refuse_unsafe(parts: Sequence[Child]) -> None:
     """Say what is unsafe before anything starts: each part refuses it too, but in its own log."""
-    check = [sys.executable, "-m", "django", "check", "--tag", "startup", "--database", "default"]
+    check = [sys.executable, "-m", "django", "check", "--deploy", "--tag", "startup", "--database", "default"]
     variables = {**os.environ, **parts[0].variables}
     found = subprocess.run(check, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False)
     if "WARNINGS" in found.stderr or found.returncode != 0:
