@@ -163,6 +163,13 @@ class LastingAdmin(KindAdmin):
         return False
 
 
+class ChangedOnlyAdmin(LastingAdmin):
+    """Rows of which some columns never change: guards and rights look at each column that is written."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        obj.save(update_fields=form.changed_data if change else None)
+
+
 class ReadOnlyAdmin(LastingAdmin):
     """Rows that only the domain writes."""
 

@@ -10,6 +10,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+
 from network.models import Device
 from pickup.models import Verdict
 
@@ -77,7 +80,7 @@ class Answer:
     """What is told to the device; `content` is the stored JSON of the first answer.
 
     Keys: verdict, parcel {barcode, status, hold_until} or null, shelf, waiting_here, fee_minor, today_minor,
-    detail: `{point}` for wrong_point, `{at, by}` for already_collected.
+    detail: `{point}` for wrong_point, `{at, by}` for already_collected, `{until}` for code_locked that will end.
     """
 
     content: Mapping[str, Any]
@@ -92,6 +95,11 @@ class Answer:
     def message(self) -> str:
         words = str(Verdict(self.verdict).label)
         detail = self.content.get("detail") or {}
+        if "until" in detail:
+            until = localtime(datetime.fromisoformat(detail["until"]))
+            return _("Too many wrong codes: no typed code until %(time)s. The QR code works.") % {
+                "time": f"{until:%H:%M}"
+            }
         extra = " · ".join(str(value) for value in detail.values() if value)
         return f"{words} {extra}".strip()
 

@@ -45,14 +45,17 @@ def library_of(package: str, pattern: str) -> str | None:
     return found[0] if found else None
 
 
-def database_from(url: str) -> dict[str, Any]:
-    """A libpq URL as Django's dictionary; libpq itself does the parsing, unix sockets and options included."""
+def database_from(url: str, role: str) -> dict[str, Any]:
+    """A libpq URL as Django's dictionary; libpq itself does the parsing, unix sockets and options included.
+
+    `role` is taken when a connection is made, where the login is another one: see docs/decisions/0016-roles.md.
+    """
     parts = conninfo_to_dict(url)
     known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     options: dict[str, Any] = {name: value for name, value in parts.items() if name not in known}
-    options["options"] = (
-        "-c lock_timeout=3s -c statement_timeout=10s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
-    )
+    limits = "-c lock_timeout=3s -c statement_timeout=10s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+    taken = f"-c role={role}" if role else ""
+    options["options"] = f"{parts.get('options') or ''} {limits} {taken}".strip()
     if not TESTING:
         # After a restart of the database the pool tries when somebody asks, and not at longer and longer pauses.
         options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10, "max_lifetime": 600, "reconnect_timeout": 3}
@@ -97,6 +100,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "pickup.api.front.front",
     "network.views.limits.refuse_huge",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -123,7 +127,11 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": database_from(os.environ.get("DATABASE_URL", "postgresql:///pickup"))}
+DATABASES = {
+    "default": database_from(
+        os.environ.get("DATABASE_URL", "postgresql:///pickup"), os.environ.get("DATABASE_ROLE", "")
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "network.User"
@@ -181,6 +189,9 @@ if not SECURE:
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# A key may call so often in each web process, and forty seconds' worth at once; see pickup/api/front.py.
+API_CALLS_PER_S = int(os.environ.get("PICKUP_API_CALLS_PER_S", "500"))
 
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "redis://localhost:6379/0")
 CELERY_TASK_ACKS_LATE = True

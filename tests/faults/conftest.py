@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from pickup.config import roles
 from pickup.config.launcher.home import Home
 from pickup.config.launcher.servers import Servers
 from pickup.config.settings import PICKUP_HOME
@@ -65,7 +66,9 @@ def live(one_network: Live, django_db_blocker: DjangoDbBlocker) -> Iterator[Live
     before = dict(connection.settings_dict)
     with django_db_blocker.unblock():
         connection.close()
-        there = {"HOST": str(one_network.servers.sockets), "USER": "postgres", "NAME": "pickup"}
+        options = before["OPTIONS"]
+        as_login = options | {"options": options["options"].replace(f"-c role={roles.WEB}", "")}
+        there = {"HOST": str(one_network.servers.sockets), "USER": "postgres", "NAME": "pickup", "OPTIONS": as_login}
         connection.settings_dict |= there
         one_network.meet_again()
         until(is_emptied, say="the database is empty")

@@ -37,6 +37,7 @@ from pickup import ledger
 from pickup.models import Parcel, Posting
 from tests import factories
 from tests.factories import make_appointment, make_point, make_ready_parcel, make_region, make_user, pick_up
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -131,7 +132,7 @@ def without_the_lock() -> Iterator[None]:
         refuse(prospect)
         meeting.wait()
 
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE network_boundary DISABLE TRIGGER boundary_publications_queue")
         cursor.execute("ALTER TABLE network_boundary DISABLE TRIGGER boundaries_do_not_overlap")
     try:
@@ -141,7 +142,7 @@ def without_the_lock() -> Iterator[None]:
         ):
             yield
     finally:
-        with connection.cursor() as cursor:
+        with as_owner(), connection.cursor() as cursor:
             cursor.execute("ALTER TABLE network_boundary ENABLE TRIGGER boundaries_do_not_overlap")
             cursor.execute("ALTER TABLE network_boundary ENABLE TRIGGER boundary_publications_queue")
 

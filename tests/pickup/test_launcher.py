@@ -354,6 +354,33 @@ def test_with_both_servers_named_nothing_is_started(own: Home, monkeypatch: pyte
     assert not (own.root / "servers.lock").exists()
 
 
+def test_web_server_and_worker_log_in_as_themselves_on_our_own_server(
+    own: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = Servers(own)
+    monkeypatch.setenv("DATABASE_URL", postgres.url(servers.sockets))
+    for part in ("web", "worker"):
+        monkeypatch.delenv(f"DATABASE_{part.upper()}_URL", raising=False)
+        assert servers.runtime(part) == {"DATABASE_URL": postgres.url(servers.sockets, f"pickup_{part}")}
+    assert os.environ["DATABASE_URL"] == postgres.url(servers.sockets), "commands go on as the owner"
+
+
+def test_logins_that_were_named_win(own: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://owner@db/pickup")
+    monkeypatch.setenv("DATABASE_WEB_URL", "postgresql://web@db/pickup")
+    assert Servers(own, database=False).runtime("web") == {"DATABASE_URL": "postgresql://web@db/pickup"}
+
+
+@pytest.mark.parametrize(("may", "variables"), [(True, {"DATABASE_ROLE": "pickup_web"}), (False, {})])
+def test_elsewhere_the_owners_login_takes_the_role_if_it_may(
+    own: Home, monkeypatch: pytest.MonkeyPatch, may: bool, variables: dict[str, str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://owner@db/pickup")
+    monkeypatch.delenv("DATABASE_WEB_URL", raising=False)
+    monkeypatch.setattr(postgres, "may_become", lambda url, role: may)
+    assert Servers(own, database=False).runtime("web") == variables
+
+
 @pytest.mark.parametrize(("gibibytes", "mebibytes"), [(0.25, 128), (2, 512), (64, 1024)])
 def test_postgres_gets_a_quarter_of_the_memory_within_bounds(gibibytes: float, mebibytes: int) -> None:
     assert postgres.shared_buffers_mib(int(gibibytes * 2**30)) == mebibytes

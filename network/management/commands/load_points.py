@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO, Self
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.timezone import now
 from pydantic import Field, model_validator
 
 from network import points, rows
+from network.clock import now
 
 BATCH = 2_000
 
