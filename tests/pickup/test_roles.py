@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
-from django.utils.timezone import now
+from django.utils.timezone import localdate, now
 
-from pickup import orders, tasks
+from network import drafts, geocoding, memory
+from network.models import BoundarySet, Closing, ConfirmedPlace, Level, Region, ServicePoint
+from pickup import closings, orders, tasks
 from pickup.config import roles
 from pickup.config.roles import RIGHTS, ROLES, WEB, WORKER
-from pickup.models import Notice
+from pickup.models import ImpactPreview, JobRun, Notice, Parcel, PickupCode
 from tests import factories
 from tests.roles import as_owner, as_worker
 
 pytestmark = pytest.mark.django_db
+Chain = dict[Level, Region]
 
 
 def asked(question: str, *parameters: Any) -> list[Any]:
@@ -71,32 +75,110 @@ def test_background_work_has_nothing_to_do_with_how_people_sign_in() -> None:
         assert asked("SELECT has_any_column_privilege(%s, %s, 'SELECT')", WORKER, table) == [(False,)]
 
 
-def test_the_worker_may_do_all_that_its_sweeps_do(settings: Any, tmp_path: Any) -> None:
-    """From an order that waits to the parcel that nobody fetched, every scheduled task with something to do."""
+class Sweeps:
+    """Runs scheduled tasks as the worker, as the clock rings for them, and counts each."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.runs = dict.fromkeys(names, 0)
+
+    def run(self, name: str) -> int:
+        self.runs[name] += 1
+        with as_worker():
+            done: int = getattr(tasks, name)(periodic=True)
+            JobRun.objects.filter(job=name).delete()  # its next period
+        return done
+
+
+@pytest.fixture
+def sweeps(settings: Any, tmp_path: Any) -> Sweeps:
     settings.NOTICES_FILE = str(tmp_path / "notices.jsonl")
-    factories.make_chain()
+    return Sweeps(settings.SWEEPS)
+
+
+def test_the_worker_may_do_all_that_its_sweeps_do(sweeps: Sweeps) -> None:
+    """Every scheduled task with something to do."""
+    chain = factories.make_chain()
+    for part in (a_parcel_that_nobody_fetches, what_was_lost, a_remembered_text, shops_that_close, borders_that_move):
+        part(sweeps, chain)
+    assert all(sweeps.runs.values()), f"a sweep without its lines here: {sweeps.runs}"
+
+
+def a_parcel_that_nobody_fetches(sweeps: Sweeps, chain: Chain) -> None:
     point = factories.make_point()
     placed = orders.place(merchant=factories.make_merchant()[0], draft=factories.make_draft(), now=now())
-    sweeps = {name.rpartition(".")[2]: 0 for name in (job["task"] for job in settings.CELERY_BEAT_SCHEDULE.values())}
-
-    def sweep(name: str) -> None:
-        sweeps[name] += 1
-        with as_worker():
-            getattr(tasks, name)()
-
-    sweep("assign_waiting")
+    sweeps.run("assign_waiting")
     parcel = placed.order.parcels.get()
     assert parcel.service_point == point
     assert factories.arrive(factories.scanner_of(point), parcel).verdict == "ok"
-    sweep("send_notices")
+    sweeps.run("send_notices")
     assert Notice.objects.get().sent_at is not None
     factories.backdate(parcel, hold_until=now() + timedelta(hours=1))
-    sweep("remind_recipients")
+    sweeps.run("remind_recipients")
     factories.backdate(parcel, hold_until=now() - timedelta(hours=1))
-    sweep("expire_held_parcels")
+    sweeps.run("expire_held_parcels")
     assert [notice.kind for notice in Notice.objects.order_by("id")] == ["ready", "reminder", "expired"]
-    sweep("send_notices")
-    assert all(sweeps.values()), f"a sweep without its lines here: {sweeps}"
+    sweeps.run("send_notices")
+
+
+def what_was_lost(sweeps: Sweeps, chain: Chain) -> None:
+    point = factories.make_point()
+    parcel = factories.make_ready_parcel(factories.scanner_of(point), point)
+    factories.backdate(parcel, ready_at=now() - timedelta(hours=1))
+    with as_owner():
+        PickupCode.objects.filter(parcel=parcel).delete()
+        Notice.objects.filter(parcel=parcel).delete()
+    nowhere = factories.make_parcel(point)
+    Parcel.objects.filter(pk=nowhere.pk).update(service_point=None)
+    assert sweeps.run("mend_missing") == 3
+
+
+def a_remembered_text(sweeps: Sweeps, chain: Chain) -> None:
+    text, by = "广东省深圳市南山区科苑路7号", factories.make_user(is_staff=True)
+    place = memory.remember(
+        geocoding.read(geocoding.Query(text)).key, lat=22.54, lon=113.94, accuracy_m=10, told=None, by=by, at=now()
+    )
+    draft = factories.make_draft(address=text, lat=None, lon=None)
+    orders.place(merchant=factories.make_merchant()[0], draft=draft, now=now())
+    sweeps.run("assign_waiting")
+    place.refresh_from_db()
+    assert place.used == 1
+    ago = now() - timedelta(days=1)
+    ConfirmedPlace.objects.update(confirmed_at=ago - timedelta(days=1), kept_until=ago)
+    assert sweeps.run("forget_places") == 1
+
+
+def shops_that_close(sweeps: Sweeps, chain: Chain) -> None:
+    staff, day = factories.make_user(is_staff=True), localdate() + timedelta(days=2)
+    empty, full = factories.make_point(), factories.make_point()
+    coming = factories.make_parcel(full, region_ids=factories.chain_ids(chain))
+    here = factories.make_ready_parcel(factories.scanner_of(full), full)
+    factories.backdate(here, hold_until=now() + timedelta(days=20))
+    for point in (empty, full):
+        closings.plan(point=point, plan=closings.Plan(day, day, "the lease ends"), by=staff, now=now())
+    Closing.objects.update(begins_at=now() - timedelta(seconds=1))
+    assert sweeps.run("close_points") == 3
+    assert [ServicePoint.objects.get(pk=point.pk).status for point in (empty, full)] == ["closed", "closing"]
+    coming.refresh_from_db()
+    here.refresh_from_db()
+    assert coming.service_point is None
+    assert here.hold_until is not None
+    assert here.hold_until < now() + timedelta(days=10)
+
+
+def borders_that_move(sweeps: Sweeps, chain: Chain) -> None:
+    point, staff = factories.make_point(), factories.make_user(is_staff=True)
+    BoundarySet.objects.update(points_placed_at=None)
+    assert sweeps.run("place_points") == 1
+    point.refresh_from_db()
+    assert list(point.region_ids) == factories.chain_ids(chain)
+    drawn = drafts.make(name="one district less", author=staff, now=now())
+    drawn, _change = drafts.edit(drawn.pk, version=1, op="retire", values={"code": "440305-1"}, by=staff, now=now())
+    asked = ImpactPreview.objects.create(
+        draft=drawn, drawn=drawn.drawn, version=drawn.version, since=now(), is_now=True, asked_by=staff, asked_at=now()
+    )
+    assert sweeps.run("preview_drafts") == 1
+    asked.refresh_from_db()
+    assert (asked.status, asked.message) == ("done", "")
 
 
 def test_functions_that_run_as_the_owner_have_a_pinned_path_and_are_called_by_nobody() -> None:
