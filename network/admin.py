@@ -35,6 +35,9 @@ from network.models import (
     Closing,
     ConfirmedPlace,
     Device,
+    DraftAcceptance,
+    DraftEdit,
+    DraftShape,
     Invitation,
     Membership,
     Outline,
@@ -45,6 +48,7 @@ from network.models import (
     PointProposal,
     Region,
     RegionAlias,
+    RegionDraft,
     ServicePoint,
     SignInAttempt,
     SignInCode,
@@ -346,6 +350,45 @@ class RegionAliasAdmin(KindAdmin):
 class BoundarySetAdmin(ReadOnlyAdmin):
     list_display = ["name", "source", "datum", "valid_from", "created_at"]
     search_fields = ["name", "source"]
+    ordering = ["-id"]
+
+
+@admin.register(RegionDraft)
+class RegionDraftAdmin(ReadOnlyAdmin):
+    """What was drawn, by whom, and what became of it. Drafts are edited on the map alone."""
+
+    list_display = ["name", "author", "status", "version", "changed_at", "published_by"]
+    list_filter = ["status"]
+    list_select_related = ["author", "published_by"]
+    search_fields = ["name"]
+    ordering = ["-id"]
+
+
+@admin.register(DraftShape)
+class DraftShapeAdmin(ReadOnlyAdmin):
+    list_display = ["code", "name", "level", "retired", "draft"]
+    list_filter = ["level", "retired"]
+    list_select_related = ["draft"]
+    search_fields = ["=code", "name", "draft__name"]
+    exclude = ["geom"]
+    ordering = ["-id"]
+
+
+@admin.register(DraftAcceptance)
+class DraftAcceptanceAdmin(ReadOnlyAdmin):
+    list_display = ["kind", "codes", "by", "at", "reason", "draft"]
+    list_filter = ["kind"]
+    list_select_related = ["by", "draft"]
+    search_fields = ["reason", "draft__name"]
+    ordering = ["-id"]
+
+
+@admin.register(DraftEdit)
+class DraftEditAdmin(ReadOnlyAdmin):
+    list_display = ["draft", "version", "op", "by", "at"]
+    list_filter = ["op"]
+    list_select_related = ["draft", "by"]
+    search_fields = ["draft__name"]
     ordering = ["-id"]
 
 

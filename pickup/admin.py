@@ -34,6 +34,7 @@ from pickup.models import (
     Delegation,
     Dispute,
     Handover,
+    ImpactPreview,
     JobRun,
     ManualRelease,
     Merchant,
@@ -449,6 +450,18 @@ class JobRunAdmin(ReadOnlyAdmin):
     list_display = ["job", "period", "taken_at", "done_at"]
     list_filter = ["job", ("done_at", admin.EmptyFieldListFilter)]
     ordering = ["-period", "job"]
+
+
+@admin.register(ImpactPreview)
+class ImpactPreviewAdmin(ReadOnlyAdmin):
+    """What previews of drafts are waited for. What one found is shown beside its draft."""
+
+    list_display = ["draft", "version", "status", "done", "total", "asked_by", "asked_at", "seen_at"]
+    list_filter = ["status"]
+    list_select_related = ["draft", "asked_by"]
+    search_fields = ["draft__name"]
+    exclude = ["result"]
+    ordering = ["-id"]
 
 
 @admin.register(Delegation)

@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.timezone import now
 
-from network import assignment, geocoding, members, proposals
+from network import assignment, drafts, geocoding, members, proposals
 from network.gazetteer import Reason
 from network.models import (
     Address,
@@ -26,6 +26,7 @@ from network.models import (
     Closing,
     ConfirmedPlace,
     Device,
+    DraftAcceptance,
     Level,
     Membership,
     Pause,
@@ -40,6 +41,7 @@ from network.models import (
 from pickup import codes, delegation, disputes, periods, releases, scanning, settlements
 from pickup.models import (
     Assignment,
+    ImpactPreview,
     MerchantKey,
     MessageDay,
     Order,
@@ -62,7 +64,16 @@ OURS = [*apps.get_app_config("network").get_models(), *apps.get_app_config("pick
 HISTORY = [
     *("scan", "posting", "settlement", "statement", "statementline", "arrival", "assignment", "handover", "notice"),
     *("parcel", "pickupcode", "recipient", "account", "wrongcodeday", "order"),
-    *("delegation", "dispute", "manualrelease", "stockcount", "stockcountline", "messageday", "jobrun"),
+    *(
+        "delegation",
+        "dispute",
+        "manualrelease",
+        "stockcount",
+        "stockcountline",
+        "messageday",
+        "jobrun",
+        "impactpreview",
+    ),
     *("reviewdecision", "reviewdesk"),
 ]
 
@@ -130,6 +141,14 @@ def whole_network() -> Parcel:
         location=point.location, capacity=10, photo=b"", made_at=now(),
     )  # fmt: skip
     RegionAlias.objects.create(region=chain[Level.CITY], name="鹏城")
+    drawn = drafts.make(name="One street less", author=owner, now=now())
+    drafts.edit(drawn.pk, version=1, op="retire", values={"code": "440305-1"}, by=owner, now=now())
+    DraftAcceptance.objects.create(
+        draft=drawn, problem="0" * 32, kind="gap", codes=["440305"], by=owner, at=now(), reason="it is a lake"
+    )
+    ImpactPreview.objects.create(
+        draft=drawn, drawn=2, version=2, since=now(), is_now=True, asked_by=owner, asked_at=now()
+    )
     first, second = Boundary.objects.order_by("id")[:2]
     BoundaryOverlap.objects.create(first=first, second=second, area_m2=1.5)
     SignInAttempt.objects.create(phone_hash=b"0" * 16, address="203.0.113.7", at=now())

@@ -77,8 +77,7 @@ def test_an_approval_posts_the_fees_of_the_pickups_time(
     parcel = make_ready_parcel(scanner, point, region_ids=factories.chain_ids(chain))
     release(scanner, parcel)
     late = factories.make_appointment(chain[Level.DISTRICT])
-    late.valid = late.valid.__class__(now(), late.valid.upper)
-    late.save(update_fields=["valid"])
+    factories.rewrite_appointment(late, now(), late.valid.upper)
     releases.decide(release_of(parcel), decision=Decision.APPROVED, by=admin, now=now())
     assert sorted(Posting.objects.values_list("kind", "amount_minor")) == [("agent_fee", 500), ("point_fee", 2000)]
     assert ledger.faults() == []
