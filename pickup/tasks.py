@@ -13,11 +13,13 @@ from django.db import InterfaceError, OperationalError
 from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
+from network import exports
 from pickup import holding, notices, orders
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_SWEEP = 500
+FILES_PER_SWEEP = 3
 
 
 def sweep(work: Callable[[], int]) -> Any:
@@ -45,6 +47,11 @@ def expire_held_parcels() -> int:
 @sweep
 def remind_recipients() -> int:
     return holding.remind(now=now(), limit=ROWS_PER_SWEEP)
+
+
+@sweep
+def write_exports() -> int:
+    return exports.work(now=now(), limit=FILES_PER_SWEEP)
 
 
 _bell = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bell")

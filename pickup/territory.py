@@ -13,11 +13,12 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import connection
+from django.db.models import Count, Min
 
 from network import tiles
 from network.models import Level, Region
 from pickup import ledger, parcels
-from pickup.models import Account
+from pickup.models import Account, Order
 
 MOST_FULL = 50_000
 FULL_FOR_S = 30
@@ -185,3 +186,9 @@ def _full_points(half_minute: int) -> tuple[int, ...]:
     """One screen asks for a dozen tiles at once, all about the same points."""
     rows = tiles.run(_FULL, {"held": list(map(str, parcels.HELD)), "most": MOST_FULL})
     return tuple(point_id for (point_id,) in rows)
+
+
+def review_counts() -> list[tuple[str, str, int, datetime]]:
+    """Orders in review by reason and merchant: (reason, merchant, how many, the oldest), the most first."""
+    waiting: Any = Order.objects.filter(status=Order.Status.REVIEW).values_list("review_reason", "merchant__name")
+    return list(waiting.annotate(number=Count("id"), oldest=Min("placed_at")).order_by("-number", "review_reason"))

@@ -22,6 +22,23 @@ from pickup.models import Arrival, Assignment, Handover, Parcel, Posting, Tariff
 
 Status = Parcel.Status
 
+# Why an order waits for a person.
+REASONS = {
+    "null_island": _("coordinates 0/0"),
+    "outside_regions": _("outside every region"),
+    "text_location_differ": _("text and location differ"),
+    "no_region_named": _("no region named"),
+    "ambiguous_name": _("ambiguous name"),
+    "names_conflict": _("names contradict each other"),
+    "unsure_name": _("unsure name"),
+    "district_not_named": _("district not named"),
+    "low_accuracy": _("low accuracy"),
+    "consent_missing": _("consent missing"),
+    "merchant_policy": _("the merchant wants a review"),
+    "requested_point_unavailable": _("requested point not available"),
+    "no_point_available": _("no point available"),
+}
+
 # What a candidate lost by (R3), in the order in which it is tried.
 LOST_BY: dict[str, Any] = {
     "": _("chosen"),

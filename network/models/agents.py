@@ -10,9 +10,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from network.models.history import kept
 from network.models.regions import Region
 
 
+@kept()
 class Agent(models.Model):
     ref = models.CharField(_("reference"), max_length=64, unique=True)
     name = models.CharField(_("name"), max_length=100)
@@ -33,6 +35,7 @@ class Agent(models.Model):
         return f"{self.name} {self.ref}"
 
 
+@kept(about="region")
 class Appointment(models.Model):
     """One agent, one region, one period that ends. At most one agent holds a region at a time."""
 

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from network.models.history import kept
 from network.models.regions import Region
 
 
@@ -28,6 +29,7 @@ class Size(models.IntegerChoices):
     LARGE = 3, "L"
 
 
+@kept(hidden=("region_ids",))
 class ServicePoint(models.Model):
     """A shop. It has no price, deposit or joining fee (R9); what it earns is in the ledger."""
 
@@ -81,6 +83,7 @@ class ServicePoint(models.Model):
         return f"{self.name} {self.ref}"
 
 
+@kept(about="service_point")
 class Membership(models.Model):
     """Who may work at a service point, and as what."""
 
@@ -113,6 +116,7 @@ class Membership(models.Model):
         return f"{self.user_id} {self.role} {self.service_point_id}"
 
 
+@kept(about="service_point")
 class Pause(models.Model):
     """The shop takes no new parcels for a while; it reopens by itself when the period ends."""
 
@@ -143,6 +147,7 @@ class Pause(models.Model):
         return f"{self.service_point_id} {self.reason}"
 
 
+@kept(hidden=("key_hash", "seen_at"), about="service_point")
 class Device(models.Model):
     """What scans at a service point: a scanner, a shop's own phone (no person), or a browser of one person.
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Q, Sum
+from django.db.models import Case, Count, F, Q, Sum, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.timezone import localtime, now
+from django.utils.timezone import localdate, localtime, now
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from network import exports
 from network.models import Agent, Appointment, User
 from network.views.sign_in import homes_of
 from pickup import ledger
 from pickup.models import Account, Parcel, Posting
+from pickup.views.earnings import line_columns, lines_of
 
 Status = Parcel.Status
 
@@ -40,8 +44,26 @@ def agent_page(request: HttpRequest) -> HttpResponse:
         "regions": [parcels_of(appointment, at=at, since=month) for appointment in in_force],
         "others": [appointment for appointment in held if appointment not in in_force],
         "homes": homes_of(user),
+        "export": {"name": "agent-earnings", "query": urlencode({"from": f"{month:%Y-%m-%d}"})},
     }
     return render(request, "pickup/agent.html", context)
+
+
+@exports.listing("agent-earnings")
+def earnings_list(user: User, filters: exports.Filters) -> exports.Sheet:
+    """The agent's own fees since a day, the barcodes among them: whoever is paid must be able to check (R11)."""
+    agent = Agent.objects.filter(user=user).first()
+    if agent is None:
+        raise exports.NotYours
+    try:
+        since = date.fromisoformat(filters.get("from", ""))
+    except ValueError as error:
+        raise exports.BadFilter(_("Choose the first and the last day.")) from error
+    own = list(Account.objects.filter(agent=agent).values_list("pk", flat=True))
+    signed = Case(When(credit__in=own, then=F("amount_minor")), default=-F("amount_minor"))
+    rows = Posting.objects.filter(Q(credit__in=own) | Q(debit__in=own)).exclude(kind=Posting.Kind.PAYOUT)
+    rows = ledger.between(rows.annotate(signed_minor=signed), first=since, last=localdate())
+    return exports.Sheet(_("Earnings"), line_columns(), lines_of(rows), rows.count())
 
 
 def earned_since(agent: Agent, since: datetime) -> list[dict[str, Any]]:

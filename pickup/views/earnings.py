@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import date, timedelta
+from decimal import Decimal
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Case, F, When
+from django.db.models import Case, F, QuerySet, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.dateparse import parse_date
-from django.utils.timezone import localdate, localtime, now
+from django.utils.timezone import localdate, now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from network import access, exports
+from network.models import ServicePoint, User
+from network.tables import Cell, Column
 from pickup import ledger
 from pickup.models import Posting, Scan, Statement
 from pickup.views.doors import Worker, at_counter, shown
@@ -59,16 +62,24 @@ def day_from(text: str | None) -> date | None:
     return day if day is not None and 2000 <= day.year <= 2100 else None
 
 
+def days_chosen(first_text: str | None, last_text: str | None) -> tuple[date | None, date | None, str]:
+    """Return the first and the last day that were typed, or neither of them and what is wrong."""
+    first, last = day_from(first_text), day_from(last_text)
+    if first is None or last is None:
+        return None, None, _("Choose the first and the last day.")
+    if first > last:
+        return None, None, _("The first day comes before the last.")
+    if (last - first).days >= LONGEST_DAYS:
+        return None, None, _("At most one year at a time.")
+    return first, last, ""
+
+
 def _chosen(request: HttpRequest, periods: dict[str, tuple[date, date]]) -> tuple[str, date, date, str]:
     """Return the name of the period, or "", its first and last day, and what is wrong with the days that were typed."""
     if "from" in request.GET or "to" in request.GET:
-        first, last = (day_from(request.GET.get(name)) for name in ("from", "to"))
+        first, last, error = days_chosen(request.GET.get("from"), request.GET.get("to"))
         if first is None or last is None:
-            return "today", *periods["today"], _("Choose the first and the last day.")
-        if first > last:
-            return "today", *periods["today"], _("The first day comes before the last.")
-        if (last - first).days >= LONGEST_DAYS:
-            return "today", *periods["today"], _("At most one year at a time.")
+            return "today", *periods["today"], error
         return next((name for name, days in periods.items() if days == (first, last)), ""), first, last, ""
     name = request.GET.get("period", "month")
     if name not in periods:
@@ -95,7 +106,7 @@ def earnings(request: HttpRequest, worker: Worker) -> HttpResponse:
         "days": [_day_row(row, worker) for row in days],
         "charts": charts(days, first=first, last=last),
         "statements": _statements(worker),
-        "csv": _csv_address(worker, first, last),
+        "export": _export(worker, first, last),
     }
     return shown(request, worker, "pickup/earnings.html", context, status=400 if error else 200)
 
@@ -118,8 +129,8 @@ def _day_row(row: ledger.Earned, worker: Worker) -> dict[str, Any]:
     return money | {"day": row.day, "address": reverse("earnings-day", args=[worker.point.pk, row.day.isoformat()])}
 
 
-def _csv_address(worker: Worker, first: date, last: date) -> str:
-    return reverse("earnings-csv", args=[worker.point.pk]) + "?" + urlencode({"from": first, "to": last})
+def _export(worker: Worker, first: date, last: date) -> dict[str, str]:
+    return {"name": "earnings", "query": urlencode({"point": worker.point.pk, "from": first, "to": last})}
 
 
 def charts(days: list[ledger.Earned], *, first: date, last: date) -> list[dict[str, Any]]:
@@ -183,7 +194,7 @@ def earnings_day(request: HttpRequest, worker: Worker, day: str) -> HttpResponse
         "lines": [_line(posting) for posting in part.rows],
         "before": chosen - timedelta(days=1),
         "after": chosen + timedelta(days=1) if chosen < localdate() else None,
-        "csv": _csv_address(worker, chosen, chosen),
+        "export": _export(worker, chosen, chosen),
     }
     return shown(request, worker, "pickup/earnings_day.html", context)
 
@@ -249,70 +260,84 @@ def _who(scan: Scan) -> str:
 @require_safe
 def statement(request: HttpRequest, worker: Worker, statement_id: int) -> HttpResponse:
     row = get_object_or_404(ledger.statements_of(worker.point), pk=statement_id)
-    part = part_of(request, _statement_postings(row).order_by("id"), size=LINES)
-    context = {"statement": _statement(row), "part": part, "lines": [_line(posting) for posting in part.rows]}
+    part = part_of(request, ledger.with_causes(_statement_postings(row)).order_by("id"), size=LINES)
+    context = {
+        "statement": _statement(row),
+        "part": part,
+        "lines": [_line(posting) for posting in part.rows],
+        "export": {"name": "statement", "query": urlencode({"point": worker.point.pk, "statement": row.pk})},
+    }
     return shown(request, worker, "pickup/earnings_statement.html", context)
 
 
-def _statement_postings(row: Statement) -> Any:
+def _statement_postings(row: Statement) -> QuerySet[Posting]:
     signed = Case(When(credit=row.account_id, then=F("amount_minor")), default=-F("amount_minor"))
-    return ledger.with_causes(Posting.objects.filter(line__statement=row).annotate(signed_minor=signed))
+    return Posting.objects.filter(line__statement=row).annotate(signed_minor=signed)
 
 
-@at_counter(person=True)
-@require_safe
-def statement_csv(request: HttpRequest, worker: Worker, statement_id: int) -> HttpResponse:
-    row = get_object_or_404(ledger.statements_of(worker.point), pk=statement_id)
-    name = f"statement-{row.settlement.period}-{row.settlement.currency}.csv"
-    extra = []
-    if row.carried_minor:
-        amount = ledger.plain(row.carried_minor, row.settlement.currency)
-        extra = [["", "", "", _("carried over"), amount, row.settlement.currency, "", "", row.settlement.period]]
-    return csv_of(_statement_postings(row).order_by("id"), name=name, extra=extra)
+LINE_COLUMNS = (
+    (gettext_lazy("Recorded"), True),
+    (gettext_lazy("Barcode"), False),
+    (gettext_lazy("What for"), False),
+    (gettext_lazy("Amount"), False),
+    (gettext_lazy("Currency"), False),
+    (gettext_lazy("Posting"), False),
+    (gettext_lazy("Payable from"), True),
+    (gettext_lazy("Statement"), False),
+)
 
 
-@at_counter(person=True)
-@require_safe
-def earnings_csv(request: HttpRequest, worker: Worker) -> HttpResponse:
-    _name, first, last, error = _chosen(request, periods_at(localdate()))
-    if error:
-        return HttpResponse(error, status=400, content_type="text/plain; charset=utf-8")
-    rows = ledger.with_causes(ledger.between(ledger.earned_by(worker.point), first=first, last=last))
-    return csv_of(rows.order_by("id"), name=f"earnings-{first}-{last}.csv")
+def line_columns() -> list[Column]:
+    return [Column(str(title), moment=moment) for title, moment in LINE_COLUMNS]
 
 
-def csv_of(postings: Iterable[Posting], *, name: str, extra: list[list[str]] | None = None) -> HttpResponse:
-    """Write postings for a spreadsheet: with a byte order mark, or Excel would not read Chinese from UTF-8."""
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(
-        [
-            _("Day"), _("Time"), _("Barcode"), _("What for"), _("Amount"), _("Currency"), _("Posting"),
-            _("Payable from"), _("Statement"),
+def lines_of(postings: QuerySet[Posting]) -> Iterator[list[Cell]]:
+    """Postings with the sign that their payee sees in `signed_minor`, oldest first."""
+    for posting in exports.in_parts(ledger.with_causes(postings), key="id"):
+        yield [
+            posting.recorded_at,
+            posting.handover.parcel.barcode if posting.handover else "",
+            posting.get_kind_display() + (f": {posting.reason}" if posting.reason else ""),
+            Decimal(ledger.plain(posting.signed_minor, posting.currency)),
+            posting.currency,
+            posting.pk,
+            posting.payable_at,
+            _period_of(posting),
         ]
-    )  # fmt: skip
-    writer.writerows(extra or [])
-    for posting in postings:
-        signed: int = posting.signed_minor  # type: ignore[attr-defined]
-        at = localtime(posting.recorded_at)
-        writer.writerow(
-            [
-                f"{at:%Y-%m-%d}",
-                f"{at:%H:%M:%S}",
-                no_formula(posting.handover.parcel.barcode if posting.handover else ""),
-                no_formula(posting.get_kind_display() + (f": {posting.reason}" if posting.reason else "")),
-                ledger.plain(signed, posting.currency),
-                posting.currency,
-                posting.pk,
-                f"{localtime(posting.payable_at):%Y-%m-%d %H:%M}",
-                _period_of(posting),
-            ]
-        )
-    response = HttpResponse("\ufeff" + file.getvalue(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
 
 
-def no_formula(text: str) -> str:
-    """Keep a spreadsheet from reading a text as a formula; the merchant chose the barcode."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+def _point_of(user: User, filters: exports.Filters) -> ServicePoint:
+    """The shop that is asked for, for somebody who works there today."""
+    number = filters.get("point", "")
+    if not (number.isascii() and number.isdigit() and len(number) <= 18):
+        raise exports.NotYours
+    point = ServicePoint.objects.filter(pk=int(number)).first()
+    if point is None or access.role_at(user, point) is None:
+        raise exports.NotYours
+    return point
+
+
+@exports.listing("earnings")
+def earnings_list(user: User, filters: exports.Filters) -> exports.Sheet:
+    point = _point_of(user, filters)
+    first, last, error = days_chosen(filters.get("from"), filters.get("to"))
+    if first is None or last is None:
+        raise exports.BadFilter(error)
+    rows = ledger.between(ledger.earned_by(point), first=first, last=last)
+    return exports.Sheet(_("Earnings"), line_columns(), lines_of(rows), rows.count())
+
+
+@exports.listing("statement")
+def statement_list(user: User, filters: exports.Filters) -> exports.Sheet:
+    point = _point_of(user, filters)
+    number = filters.get("statement", "")
+    known = number.isascii() and number.isdigit() and len(number) <= 18
+    row = ledger.statements_of(point).filter(pk=int(number)).first() if known else None
+    if row is None:
+        raise exports.NotYours
+    carried: list[list[Cell]] = []
+    if row.carried_minor:
+        amount = Decimal(ledger.plain(row.carried_minor, row.settlement.currency))
+        carried = [[None, "", _("carried over"), amount, row.settlement.currency, None, None, row.settlement.period]]
+    rows = _statement_postings(row)
+    return exports.Sheet(_("Statement"), line_columns(), chain(carried, lines_of(rows)), rows.count() + len(carried))
