@@ -10,7 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import cache
@@ -51,9 +51,18 @@ def because(why: str) -> None:
         pghistory.context(why=why.strip()[:REASON_LETTERS])
 
 
-def by(**who: Any) -> AbstractContextManager[Any]:
+@contextmanager
+def by(**who: Any) -> Iterator[None]:
     """Tell the database who is behind the changes within: `user` (an id), `path`, `command`, `why`."""
-    return cast(AbstractContextManager[Any], pghistory.context(**who))
+    with connection.execute_wrapper(_as_text), pghistory.context(**who):
+        yield
+
+
+def _as_text(execute: Any, statement: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """django-pghistory puts its own in front of a statement and expects a text; ours are sometimes composed."""
+    if isinstance(statement, sql.Composable):
+        statement = statement.as_string(context["cursor"].connection)
+    return execute(statement, params, many, context)
 
 
 class HistoryMiddleware:

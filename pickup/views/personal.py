@@ -57,6 +57,4 @@ def personal_page(request: HttpRequest, barcode: str) -> HttpResponse:
             context["refused"] = _("The data were erased, or cannot be opened any more.")
             status = 410
     context["left"] = personal.reads_left(user)
-    response = render(request, "pickup/personal.html", context, status=status)
-    response["Cache-Control"] = "no-store"
-    return response
+    return render(request, "pickup/personal.html", context, status=status)

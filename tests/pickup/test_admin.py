@@ -295,7 +295,7 @@ def tariff_form(tariff: Tariff, **changes: Any) -> dict[str, Any]:
         *("district_minor", "custom_minor", "hold_days", "payable_after_hours"),
     ]
     form = {name: getattr(tariff, name) for name in names}
-    return form | {"valid_from_0": "2020-01-01", "valid_from_1": "08:00:00"} | changes
+    return form | {"valid_from_0": "2020-01-01", "valid_from_1": "08:00:00", "because": "agreed"} | changes
 
 
 def test_a_tariff_may_be_edited_until_it_has_paid_somebody(admin_client: Client) -> None:
@@ -351,6 +351,7 @@ def test_only_end_and_reason_of_an_appointment_change(admin_client: Client, chai
         "valid_0": f"{before + timedelta(hours=8):%Y-%m-%dT%H:%M:%S}",
         "valid_1": "2099-01-01T00:00:00",
         "reason": "longer",
+        "because": "the board asked",
     }
     assert admin_client.post(page_of(Appointment, "change", appointment.pk), form).status_code == 302
     after = Appointment.objects.get()
@@ -360,6 +361,7 @@ def test_only_end_and_reason_of_an_appointment_change(admin_client: Client, chai
 def test_a_point_is_made_with_the_regions_its_coordinates_lie_in(admin_client: Client, chain: dict[Level, Any]) -> None:
     form = {
         "ref": "N1",
+        "because": "applied",
         "name": "New",
         "status": "active",
         "lat": "22.54",
@@ -401,7 +403,7 @@ def test_who_may_only_look_cannot_revoke(client: Client) -> None:
 
 def person_form(person: User, **changes: Any) -> dict[str, Any]:
     management = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
-    return {"phone": person.phone, "name": person.name, "is_active": "on", **management, **changes}
+    return {"phone": person.phone, "name": person.name, "is_active": "on", "because": "asked", **management, **changes}
 
 
 def test_staff_that_edits_people_cannot_make_itself_a_superuser(client: Client) -> None:
@@ -424,6 +426,7 @@ def test_a_person_is_made_with_a_phone_as_people_write_it(admin_client: Client) 
         "usable_password": "true",
         "password1": "long-pass-word-1",
         "password2": "long-pass-word-1",
+        "because": "joined us",
     }
     assert admin_client.post(page_of(User, "add"), body).status_code == 302
     assert User.objects.get(phone="+8613900008888").check_password("long-pass-word-1")
