@@ -191,7 +191,7 @@ def admin_sheet(label: str, user: User, filters: exports.Filters) -> exports.She
     cells = [cell for name in names for cell in _cells(model_admin, str(name))]
     written = ([read(row) for _column, read in cells] for row in exports.in_parts(rows))
     columns = [column for column, _read in cells]
-    return exports.Sheet(str(model_admin.opts.verbose_name_plural), columns, written, rows.count())
+    return exports.Sheet(columns, written, rows.count())
 
 
 def _cells(model_admin: Any, name: str) -> list[tuple[Column, Callable[[Any], Cell]]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from django.apps import apps
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -57,7 +58,6 @@ class ClaimLost(Exception):
 class Sheet:
     """A list as it is asked for. `rows` are read when they are iterated; `count` says how many there will be."""
 
-    title: str
     columns: Sequence[Column]
     rows: Iterable[Sequence[Cell]]
     count: int
@@ -66,14 +66,15 @@ class Sheet:
 Filters = dict[str, str]
 Maker = Callable[[User, Filters], Sheet]
 LISTS: dict[str, Maker] = {}
+TITLES: dict[str, Any] = {}
 FAMILIES: dict[str, Callable[[str, User, Filters], Sheet]] = {}  # all lists "family:rest" have one maker
 
 
-def listing(name: str) -> Callable[[Maker], Maker]:
-    """Register a list. Its maker raises NotYours and BadFilter."""
+def listing(name: str, title: Any) -> Callable[[Maker], Maker]:
+    """Register a list under a name, with its title in words. Its maker raises NotYours and BadFilter."""
 
     def register(make: Maker) -> Maker:
-        LISTS[name] = make
+        LISTS[name], TITLES[name] = make, title
         return make
 
     return register
@@ -89,6 +90,17 @@ def sheet_of(name: str, *, user: User, filters: Filters) -> Sheet:
     if name not in LISTS:
         raise NotYours
     return LISTS[name](user, filters)
+
+
+def title_of(name: str) -> str:
+    """The title of a list in words; of one of the administration, what its rows are called."""
+    family, _colon, label = name.partition(":")
+    if family in FAMILIES and label.count(".") == 1:
+        try:
+            return str(apps.get_model(label)._meta.verbose_name_plural)
+        except LookupError:
+            return name
+    return str(TITLES.get(name, name))
 
 
 def at_once(sheet: Sheet, form: str) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from network import members
 from network.models import Device, Export, Level, Region, ServicePoint, User
 from pickup import codes, recipients, settlements
 from pickup.models import Merchant, Parcel, Posting, Recipient, Statement, StockCount, StockCountLine
+from pickup.scans import Scanner
 from tests import factories
 
 AREAS: dict[str, list[str]] = {
@@ -80,7 +81,7 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
     device, device_key = factories.make_device(point)
     _phone, phone_key = factories.make_device(point)
     Device.objects.filter(service_point=point).update(name=f"{mark}-DEVICE")
-    scanner = factories.Scanner(device_id=device.pk)
+    scanner = Scanner(device_id=device.pk)
     parcels = []
     for number in (1, 2):
         parcel = factories.make_ready_parcel(

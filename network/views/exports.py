@@ -74,7 +74,8 @@ def _name(name: str, form: str) -> str:
 @require_safe
 def my_exports(request: HttpRequest) -> HttpResponse:
     user = cast(User, request.user)
-    context = {"exports": exports.of(user), "homes": homes_of(user), "days": settings.EXPORT_DAYS}
+    rows = [(row, exports.title_of(row.name)) for row in exports.of(user)]
+    context = {"exports": rows, "homes": homes_of(user), "days": settings.EXPORT_DAYS}
     return render(request, "network/exports.html", context)
 
 
@@ -84,7 +85,12 @@ def my_exports(request: HttpRequest) -> HttpResponse:
 def export(request: HttpRequest, export_id: int) -> HttpResponse:
     """How far it is, and the file when it is done: for the person who asked, and nobody else."""
     row = _own(request, export_id)
-    context = {"export": row, "homes": homes_of(cast(User, request.user)), "days": settings.EXPORT_DAYS}
+    context = {
+        "export": row,
+        "title": exports.title_of(row.name),
+        "homes": homes_of(cast(User, request.user)),
+        "days": settings.EXPORT_DAYS,
+    }
     return render(request, "network/export_page.html", context | _progress(row))
 
 

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -72,7 +73,7 @@ def _one(noun: str, object_id: int, entries: list[history.Entry]) -> dict[str, A
     return {"noun": known, "title": title, "back": back, "gone": row is None}
 
 
-@exports.listing("history")
+@exports.listing("history", gettext_lazy("History"))
 def history_list(user: User, filters: exports.Filters) -> exports.Sheet:
     """The same events as on the page, with its filters."""
     if not access.may_see_history(user):
@@ -91,7 +92,7 @@ def history_list(user: User, filters: exports.Filters) -> exports.Sheet:
         ]
         for entry in history.every(asked, may=user.has_perm)
     )  # fmt: skip
-    return exports.Sheet(_("History"), columns, rows, history.count(asked, may=user.has_perm))
+    return exports.Sheet(columns, rows, history.count(asked, may=user.has_perm))
 
 
 def _address(entry: history.Entry) -> str:

@@ -22,6 +22,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.timezone import get_current_timezone, now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -171,7 +172,7 @@ def region_list(request: HttpRequest) -> HttpResponse:
     return render(request, "network/region_list.html", context)
 
 
-@exports.listing("regions")
+@exports.listing("regions", gettext_lazy("Regions"))
 def region_sheet(user: User, filters: exports.Filters) -> exports.Sheet:
     """The list with its filters; at every level where none is asked for."""
     if not access.may_see_regions(user):
@@ -190,7 +191,7 @@ def region_sheet(user: User, filters: exports.Filters) -> exports.Sheet:
     columns = [Column(_("Code")), Column(_("Region")), Column(_("Level")), Column(_("Within")), Column(_("Path"))]
     columns += [Column(_("Agent"))] * may_agents + [Column(_("Regions within"))]
     columns += [Column(_("Service points")), Column(_("Active service points"))] * may_points
-    return exports.Sheet(_("Regions"), columns, _region_rows(found, may_points, may_agents), found.count())
+    return exports.Sheet(columns, _region_rows(found, may_points, may_agents), found.count())
 
 
 def _region_rows(found: QuerySet[Region], may_points: bool, may_agents: bool) -> Iterator[list[Cell]]:

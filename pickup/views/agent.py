@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.timezone import localdate, localtime, now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -49,7 +50,7 @@ def agent_page(request: HttpRequest) -> HttpResponse:
     return render(request, "pickup/agent.html", context)
 
 
-@exports.listing("agent-earnings")
+@exports.listing("agent-earnings", gettext_lazy("Earnings"))
 def earnings_list(user: User, filters: exports.Filters) -> exports.Sheet:
     """The agent's own fees since a day, the barcodes among them: whoever is paid must be able to check (R11)."""
     agent = Agent.objects.filter(user=user).first()
@@ -63,7 +64,7 @@ def earnings_list(user: User, filters: exports.Filters) -> exports.Sheet:
     signed = Case(When(credit__in=own, then=F("amount_minor")), default=-F("amount_minor"))
     rows = Posting.objects.filter(Q(credit__in=own) | Q(debit__in=own)).exclude(kind=Posting.Kind.PAYOUT)
     rows = ledger.between(rows.annotate(signed_minor=signed), first=since, last=localdate())
-    return exports.Sheet(_("Earnings"), line_columns(), lines_of(rows), rows.count())
+    return exports.Sheet(line_columns(), lines_of(rows), rows.count())
 
 
 def earned_since(agent: Agent, since: datetime) -> list[dict[str, Any]]:

@@ -102,7 +102,7 @@ def coverage_page(request: HttpRequest) -> HttpResponse:
     return render(request, "pickup/coverage.html", context)
 
 
-@exports.listing("coverage")
+@exports.listing("coverage", _("Coverage"))
 def coverage_list(user: User, filters: exports.Filters) -> exports.Sheet:
     """The table by region, all of it: the page shows the largest."""
     try:
@@ -118,7 +118,7 @@ def coverage_list(user: User, filters: exports.Filters) -> exports.Sheet:
     names = Region.objects.in_bulk({share.region_id for share in told.regions} - {None})
     titles = [_("Code"), _("Region"), _("Addresses"), _("At any hour"), _("Workdays 9–18"), _("Workdays 18–22")]
     columns = [Column(str(title)) for title in [*titles, _("Weekend 9–22")]]
-    return exports.Sheet(str(_("Coverage")), columns, _shares(told, names), len(told.regions))
+    return exports.Sheet(columns, _shares(told, names), len(told.regions))
 
 
 def _shares(told: Report, names: dict[int, Region]) -> Iterator[list[Cell]]:

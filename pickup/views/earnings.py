@@ -317,17 +317,17 @@ def _point_of(user: User, filters: exports.Filters) -> ServicePoint:
     return point
 
 
-@exports.listing("earnings")
+@exports.listing("earnings", gettext_lazy("Earnings"))
 def earnings_list(user: User, filters: exports.Filters) -> exports.Sheet:
     point = _point_of(user, filters)
     first, last, error = days_chosen(filters.get("from"), filters.get("to"))
     if first is None or last is None:
         raise exports.BadFilter(error)
     rows = ledger.between(ledger.earned_by(point), first=first, last=last)
-    return exports.Sheet(_("Earnings"), line_columns(), lines_of(rows), rows.count())
+    return exports.Sheet(line_columns(), lines_of(rows), rows.count())
 
 
-@exports.listing("statement")
+@exports.listing("statement", gettext_lazy("Statement"))
 def statement_list(user: User, filters: exports.Filters) -> exports.Sheet:
     point = _point_of(user, filters)
     number = filters.get("statement", "")
@@ -340,4 +340,4 @@ def statement_list(user: User, filters: exports.Filters) -> exports.Sheet:
         amount = Decimal(ledger.plain(row.carried_minor, row.settlement.currency))
         carried = [[None, "", _("carried over"), amount, row.settlement.currency, None, None, row.settlement.period]]
     rows = _statement_postings(row)
-    return exports.Sheet(_("Statement"), line_columns(), chain(carried, lines_of(rows)), rows.count() + len(carried))
+    return exports.Sheet(line_columns(), chain(carried, lines_of(rows)), rows.count() + len(carried))

@@ -90,15 +90,15 @@ def region_map(request: HttpRequest, code: str = "") -> HttpResponse:
     return response
 
 
-@exports.listing("review")
+@exports.listing("review", gettext_lazy("Review queue"))
 def review_list(user: User, filters: exports.Filters) -> exports.Sheet:
     """How many orders wait for a person, by reason and merchant, and since when."""
     if not (access.may_see_regions(user) and user.has_perm("pickup.view_order")):
         raise exports.NotYours
     columns = [Column(_("Reason")), Column(_("Merchant")), Column(_("Orders")), Column(_("Oldest"), moment=True)]
     rows = territory.review_counts()
-    told: list[list[Cell]] = [[str(REASONS.get(reason, reason)), *others] for reason, *others in rows]
-    return exports.Sheet(_("Review queue"), columns, told, len(told))
+    told: list[list[Cell]] = [[str(REASONS.get(row[0], row[0])), *row[1:]] for row in rows]
+    return exports.Sheet(columns, told, len(told))
 
 
 def _asked(request: HttpRequest) -> dict[str, Any]:

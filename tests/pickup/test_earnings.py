@@ -66,7 +66,7 @@ class Page:
         assert response.status_code == status
         return response.content.decode()
 
-    def file(self, name: str, status: int = 200, **filters: Any) -> str:
+    def file(self, name: str, status: Any = 200, **filters: Any) -> str:
         body = {"name": name, "form": "csv", "query": urlencode(filters)}
         response: Any = self.client.post("/exports/new/", body, headers=ENGLISH)
         assert response.status_code == status

@@ -175,7 +175,7 @@ def test_control_without_the_lock_more_get_through(monkeypatch: pytest.MonkeyPat
             def unlocked(sql: str, params: Any = None) -> Any:
                 return None if "advisory" in sql else execute(sql, params)
 
-            cursor.execute = unlocked
+            cursor.execute = unlocked  # type: ignore[method-assign, assignment]
             return cursor
 
     monkeypatch.setattr(personal, "_newest", counted)
