@@ -1,4 +1,4 @@
-"""History, personal data and exports in a real browser: on a phone and a desk, by keyboard and aloud, in both languages."""
+"""History, personal data and exports in a real browser: on a phone and a desk, aloud, and in both languages."""
 
 from __future__ import annotations
 
