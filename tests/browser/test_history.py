@@ -13,9 +13,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from network.models import User
+from network.models import ServicePoint, User
 from pickup import tasks
-from pickup.models import Parcel, PersonalDataRead, Tariff
+from pickup.models import Parcel, PersonalDataRead
 from tests import factories
 from tests.browser.conftest import PATIENCE_MS, enter_as, fits, listen
 from tests.factories import chain_ids, make_parcel, make_point
@@ -50,17 +50,17 @@ def page(browser: Browser, live_server: Any, parcel: Parcel, request: pytest.Fix
     assert complaints == []
 
 
-def change_a_tariff(page: Page) -> None:
-    page.goto(f"/admin/pickup/tariff/{Tariff.objects.get().pk}/change/")
-    page.locator("#id_cap_minor").fill("900")
-    page.locator("#id_because").fill("agreed in May")
+def change_a_shop(page: Page) -> None:
+    page.goto(f"/admin/network/servicepoint/{ServicePoint.objects.get().pk}/change/")
+    page.locator("#id_capacity").fill("41")
+    page.locator("#id_because").fill("a second shelf")
     page.locator("input[name=_save]").click()
-    page.wait_for_url("**/admin/pickup/tariff/")
+    page.wait_for_url("**/admin/network/servicepoint/")
 
 
 @on_all_screens
 def test_the_pages_fit_can_be_touched_and_read_aloud(page: Page, parcel: Parcel) -> None:
-    change_a_tariff(page)
+    change_a_shop(page)
     point = parcel.service_point
     assert point is not None
     addresses = [
@@ -74,7 +74,8 @@ def test_the_pages_fit_can_be_touched_and_read_aloud(page: Page, parcel: Parcel)
         page.goto(address)
         assert fits(page), address
         small = page.evaluate(
-            """[...document.querySelectorAll("main button, main select, main input:not([type=hidden]), main a.button")]
+            """[...document.querySelectorAll(
+                    "main button, main select, main a.button, main input:not([type=hidden], [type=checkbox])")]
                 .filter(element => element.getBoundingClientRect().height < 44).map(element => element.outerHTML)"""
         )
         assert small == [], address
@@ -84,17 +85,17 @@ def test_the_pages_fit_can_be_touched_and_read_aloud(page: Page, parcel: Parcel)
 
 @on_a_phone
 def test_a_change_made_with_a_reason_is_found_in_the_history(page: Page, parcel: Parcel) -> None:
-    change_a_tariff(page)
+    change_a_shop(page)
     page.goto("/history/")
-    page.get_by_label("What").select_option("pickup.tariff")
+    page.get_by_label("What").select_option("network.servicepoint")
     page.get_by_role("button", name="Show").click()
     first = page.locator(".changes > li").first
     expect(first).to_contain_text("Root")
-    expect(first).to_contain_text("agreed in May")
-    expect(first.locator("del")).to_contain_text("1000")
-    expect(first.locator("ins")).to_contain_text("900")
+    expect(first).to_contain_text("a second shelf")
+    expect(first.locator("del")).to_contain_text("40")
+    expect(first.locator("ins")).to_contain_text("41")
     first.get_by_role("link").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Default tariff")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Corner Shop")
 
 
 @on_a_phone
@@ -114,7 +115,7 @@ def test_a_short_list_is_downloaded_at_once(page: Page, parcel: Parcel) -> None:
     page.goto("/regions/list/?level=3")
     with page.expect_download() as download:
         page.get_by_role("button", name="Excel (XLSX)").click()
-    sheet = openpyxl.load_workbook(download.value.path()).active
+    sheet = openpyxl.load_workbook(io.BytesIO(Path(download.value.path()).read_bytes())).active
     assert sheet is not None
     assert [row[1] for row in sheet.iter_rows(values_only=True)][1:] == ["深圳市"]
 
