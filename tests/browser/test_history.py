@@ -92,8 +92,8 @@ def test_a_change_made_with_a_reason_is_found_in_the_history(page: Page, parcel:
     first = page.locator(".changes > li").first
     expect(first).to_contain_text("Root")
     expect(first).to_contain_text("a second shelf")
-    expect(first.locator("del")).to_contain_text("40")
-    expect(first.locator("ins")).to_contain_text("41")
+    expect(first.locator(".diff")).to_contain_text("40")
+    expect(first.locator(".diff")).to_contain_text("41")
     first.get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Corner Shop")
 
