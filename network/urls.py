@@ -3,7 +3,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from network.views import account, apply, passkeys, regions, sign_in, vacancies
+from network.views import account, apply, exports, history, passkeys, regions, sign_in, vacancies
 
 urlpatterns = [
     path("", sign_in.sign_in, name="sign-in"),
@@ -33,5 +33,12 @@ urlpatterns = [
     path("regions/tiles/regions/<int:zoom>/<int:x>/<int:y>.pbf", regions.region_tile, name="region-tile"),
     path("regions/search/", regions.search, name="region-search"),
     path("regions/list/", regions.region_list, name="region-list"),
+    path("history/", history.history_page, name="history"),
+    path("history/<str:noun>/<int:object_id>/", history.history_page, name="history-of"),
+    path("exports/", exports.my_exports, name="exports"),
+    path("exports/new/", exports.new_export, name="export-new"),
+    path("exports/<int:export_id>/", exports.export, name="export"),
+    path("exports/<int:export_id>/state/", exports.export_state, name="export-state"),
+    path("exports/<int:export_id>/file/", exports.export_file, name="export-file"),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}network/icon.svg")),
 ]

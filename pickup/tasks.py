@@ -13,13 +13,14 @@ from django.db import InterfaceError, OperationalError
 from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
-from network import memory
+from network import exports, memory
 from pickup import closings, holding, notices, orders
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_SWEEP = 500
 ASSIGNED_PER_SWEEP = 100_000  # planned together: the more are known, the fewer metres they walk
+FILES_PER_SWEEP = 3
 
 
 def sweep(work: Callable[[], int]) -> Any:
@@ -60,6 +61,11 @@ def close_points() -> int:
     """Begin the closings whose day has come, and end those whose shelves are empty."""
     begun = closings.begin_due(now=now(), limit=ROWS_PER_SWEEP)
     return begun + closings.finish_emptied(now=now(), limit=ROWS_PER_SWEEP)
+
+
+@sweep
+def write_exports() -> int:
+    return exports.work(now=now(), limit=FILES_PER_SWEEP)
 
 
 _bell = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bell")

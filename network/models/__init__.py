@@ -1,5 +1,6 @@
 from network.models.addresses import Address
 from network.models.agents import Agent, Appointment, AppointmentApplication, PointProposal
+from network.models.exports import Export
 from network.models.maps import Outline, PointCell
 from network.models.places import ConfirmedPlace
 from network.models.point_applications import PointApplication
@@ -16,7 +17,17 @@ from network.models.points import (
     VisitorNotice,
 )
 from network.models.regions import Boundary, BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
-from network.models.users import E164, SignInAttempt, SignInCode, User
+from network.models.users import (
+    E164,
+    GroupOfUser,
+    Passkey,
+    RightOfGroup,
+    RightOfUser,
+    Rights,
+    SignInAttempt,
+    SignInCode,
+    User,
+)
 
 __all__ = [
     "E164",
@@ -31,17 +42,23 @@ __all__ = [
     "Closing",
     "ConfirmedPlace",
     "Device",
+    "Export",
+    "GroupOfUser",
     "Invitation",
     "Level",
     "Membership",
     "Outline",
     "Pairing",
+    "Passkey",
     "Pause",
     "PointApplication",
     "PointCell",
     "PointProposal",
     "Region",
     "RegionAlias",
+    "RightOfGroup",
+    "RightOfUser",
+    "Rights",
     "ServicePoint",
     "SignInAttempt",
     "SignInCode",

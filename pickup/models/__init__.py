@@ -18,6 +18,7 @@ from pickup.models.parcels import (
     Verdict,
     WrongCodeDay,
 )
+from pickup.models.personal import PersonalDataRead
 from pickup.models.reviews import ReviewDecision, ReviewDesk
 from pickup.models.settlements import Settlement, Statement, StatementLine
 from pickup.models.tariffs import Tariff
@@ -38,6 +39,7 @@ __all__ = [
     "Notice",
     "Order",
     "Parcel",
+    "PersonalDataRead",
     "PickupCode",
     "Posting",
     "Recipient",
