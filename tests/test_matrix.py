@@ -31,6 +31,12 @@ RECIPIENT = r"^t/(?P<link>[A-Za-z0-9_-]{22})/?$"
 API_HOLE = re.compile(r"\{(?:path:)?(\w+)\}")
 MODEL = re.compile(r"^admin/(auth|network|mfa|pickup)/\w+/")  # the administration of one model, see below
 METHODS = ("GET", "POST")
+# The same name in an address, of other rows: the agent's statements, the applications for a new shop.
+OTHER_ROWS = {
+    "agent/earnings/": {"statement_id": "agent_statement"},
+    "apply/": {"application_id": "point_application"},
+    "regions/points/applications/": {"application_id": "point_application"},
+}
 # Who may see full data or codes at all, and where. The reading itself is tested with its log.
 SHOWS_CODES = {RECIPIENT}
 
@@ -81,6 +87,9 @@ def path_to(address: str, target: str, world: World) -> str:
     """The address of an object. `mixed`: our own shop, and in it what belongs to the other one."""
     side = world.foreign if target in ("foreign", "mixed") else world.own
     ids = side.ids | ({"point_id": world.own.point.pk} if target == "mixed" else {})
+    for prefix, names in OTHER_ROWS.items():
+        if address.startswith(prefix):
+            ids = ids | {name: side.ids[row] for name, row in names.items()}
     if address == RECIPIENT:
         return f"/t/{ids['link']}"
     if address.startswith("admin/^(?P<app_label>"):

@@ -9,10 +9,11 @@ from uuid import uuid4
 
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Permission
+from django.contrib.gis.geos import Point
 from django.utils.timezone import localdate, now
 
 from network import members
-from network.models import Device, Export, Level, Region, ServicePoint, User
+from network.models import Device, Export, Level, PointApplication, PointProposal, Region, ServicePoint, User
 from pickup import codes, recipients, settlements
 from pickup.models import Merchant, Parcel, Posting, Recipient, Statement, StockCount, StockCountLine
 from pickup.scans import Scanner
@@ -20,8 +21,14 @@ from tests import factories
 
 AREAS: dict[str, list[str]] = {
     "staff": [],
-    "staff-regions": ["network.view_region", "network.view_appointment", "network.view_boundary", "network.view_agent"],
-    "staff-points": ["network.view_region", "network.view_servicepoint", "network.change_servicepoint"],
+    "staff-regions": [
+        *("network.view_region", "network.view_appointment", "network.view_boundary", "network.view_agent"),
+        *("network.view_appointmentapplication", "network.view_pointproposal"),
+    ],
+    "staff-points": [
+        *("network.view_region", "network.view_servicepoint", "network.change_servicepoint"),
+        "network.view_pointapplication",
+    ],
     "staff-orders": ["network.view_region", "network.view_servicepoint", "pickup.view_order", "pickup.change_order"],
     "staff-parcels": ["pickup.view_parcel", "pickup.view_posting"],
     "staff-money": ["pickup.view_tariff", "pickup.add_tariff", "pickup.view_posting", "pickup.view_statement"],
@@ -76,7 +83,17 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
     owner = factories.make_member(point, name=f"{mark}-OWNER")
     clerk = factories.make_member(point, "clerk", name=f"{mark}-CLERK")
     agent = factories.make_user(name=f"{mark}-AGENT")
-    factories.make_appointment(chain[Level.DISTRICT], factories.make_agent(f"{mark}-AGENT-REF", user=agent))
+    appointed = factories.make_agent(f"{mark}-AGENT-REF", user=agent)
+    appointment = factories.make_appointment(chain[Level.DISTRICT], appointed)
+    wanted = factories.make_application(chain[Level.CUSTOM], agent, reasons=f"{mark}-REASONS")
+    proposal = PointProposal.objects.create(
+        agent=appointed, made_by=agent, region=chain[Level.DISTRICT], location=Point(lon, lat), name=f"{mark}-PROPOSAL",
+        reasons=f"{mark}-REASONS",
+    )  # fmt: skip
+    opening = PointApplication.objects.create(
+        applicant=owner, name=f"{mark}-OPENING", address=f"{mark}-OPENING", phone="+8613800138000",
+        location=Point(lon, lat), capacity=10, photo=b"jpeg", made_at=now(),
+    )  # fmt: skip
     merchant, merchant_key = factories.make_merchant(name=f"{mark}-MERCHANT")
     device, device_key = factories.make_device(point)
     _phone, phone_key = factories.make_device(point)
@@ -133,6 +150,11 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
             "export_id": export.pk,
             "noun": "network.servicepoint",
             "object_id": point.pk,
+            "order_id": waiting.order_id,
+            "appointment_id": appointment.pk,
+            "application_id": wanted.pk,
+            "point_application": opening.pk,
+            "proposal_id": proposal.pk,
             "zoom": 3,
             "x": 6,
             "y": 3,
@@ -145,7 +167,8 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         },
         marks={
             *(f"{mark}-{what}" for what in ("REF", "SHOP", "CITY", "OWNER", "CLERK", "AGENT", "MERCHANT", "DEVICE")),
-            *(f"{mark}-{what}" for what in ("PN/", "ORDER", "GUEST", "PAIRING", "EXPORT", "PASSKEY")),
+            *(f"{mark}-{what}" for what in ("PN/", "ORDER", "GUEST", "PAIRING", "EXPORT", "PASSKEY", "REASONS")),
+            *(f"{mark}-{what}" for what in ("PROPOSAL", "OPENING")),
         },
     )
 
