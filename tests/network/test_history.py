@@ -157,14 +157,13 @@ def test_a_change_in_the_administration_has_who_what_when_where_and_why(client: 
     assert [change[1:] for change in newest.changes] == [("1000", "900")]
 
 
-@pytest.mark.parametrize("model", ["tariff", "point", "appointment", "merchant", "region", "person"])
+@pytest.mark.parametrize("model", ["tariff", "point", "merchant", "region", "person"])
 def test_where_money_and_territory_are_concerned_nothing_is_saved_without_a_reason(
     client: Client, root: User, chain: dict[Level, Region], model: str
 ) -> None:
     rows: dict[str, Callable[[], Any]] = {
         "tariff": Tariff.objects.get,
         "point": make_point,
-        "appointment": lambda: factories.make_appointment(chain[Level.CITY]),
         "merchant": lambda: factories.make_merchant()[0],
         "region": lambda: chain[Level.CITY],
         "person": make_user,
