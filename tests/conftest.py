@@ -11,7 +11,7 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from tests import factories
 
 GUARDED = ("pickup_", "network_")
-KEPT = {"pickup_tariff"}  # the default tariff is part of every fresh database
+KEPT = {"pickup_tariff", "pickup_tariffevent"}  # the default tariff is part of every fresh database
 _sql_flush = DatabaseOperations.sql_flush
 
 
@@ -22,7 +22,10 @@ def sql_flush(self: Any, style: Any, tables: Iterable[str], **options: Any) -> l
     return [
         *(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in guarded),
         *_sql_flush(self, style, emptied, **options),
+        "ALTER TABLE pickup_tariffevent DISABLE TRIGGER USER",
         "DELETE FROM pickup_tariff WHERE name <> 'Default tariff'",
+        "DELETE FROM pickup_tariffevent WHERE pgh_label <> 'known'",
+        "ALTER TABLE pickup_tariffevent ENABLE TRIGGER USER",
         *(f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in guarded),
     ]
 

@@ -25,7 +25,7 @@ WITHOUT = """
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pickup", "0006_review"),
+        ("pickup", "0007_history"),
     ]
 
     operations = [
