@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.utils import translation
 
 from tests import factories
 
@@ -28,6 +29,12 @@ def sql_flush(self: Any, style: Any, tables: Iterable[str], **options: Any) -> l
 
 
 DatabaseOperations.sql_flush = sql_flush  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def language_of_its_own() -> None:
+    """A request leaves its language behind in the thread, where the next test would find it."""
+    translation.deactivate()
 
 
 @pytest.fixture
