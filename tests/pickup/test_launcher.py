@@ -299,7 +299,7 @@ def test_libraries_in_folders_beside_the_usual_one_are_found(tmp_path: Path, mon
     (usual / "blas").mkdir(parents=True)
     (usual / "blas/libblas.so.3").touch()
     (usual / "perl").mkdir()
-    assert apt.library_folders(tmp_path) == [usual, libraries, usual / "blas"]
+    assert apt.folders_of_libraries(tmp_path) == [usual, libraries, usual / "blas"]
 
 
 # Programs
