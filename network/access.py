@@ -140,6 +140,11 @@ def may_see_regions(user: User | AnonymousUser) -> bool:
     return user.is_active and user.is_staff and user.has_perm("network.view_region")
 
 
+def may_see_history(user: User | AnonymousUser) -> bool:
+    """Whether this person may read who changed what: staff with that permission, and nobody else."""
+    return user.is_active and user.is_staff and user.has_perm("network.view_history")
+
+
 def was_member(user: User, point: ServicePoint) -> bool:
     """Whether this person ever worked at the point, today or before."""
     return Membership.objects.filter(user=user, service_point=point).exists()

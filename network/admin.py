@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import label_for_field
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.gis.geos import Point
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.contrib.postgres.forms import RangeWidget
-from django.core.exceptions import NON_FIELD_ERRORS
-from django.db import IntegrityError, InternalError
+from django.core.exceptions import NON_FIELD_ERRORS, SuspiciousOperation
+from django.db import IntegrityError, InternalError, models
 from django.db.models import F, Func, IntegerField, QuerySet
 from django.forms.utils import ErrorList
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import reverse
+from django.utils.html import strip_tags
+from django.utils.safestring import SafeString
 from django.utils.timezone import localtime, now
 from django.utils.translation import gettext_lazy as _
 
-from network import regions
+from network import access, exports, history, regions
 from network.forms import PhoneField
 from network.models import (
     Address,
@@ -38,6 +47,7 @@ from network.models import (
     DraftAcceptance,
     DraftEdit,
     DraftShape,
+    Export,
     Invitation,
     Membership,
     Outline,
@@ -55,6 +65,7 @@ from network.models import (
     User,
     VisitorNotice,
 )
+from network.tables import Cell, Column
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -94,6 +105,139 @@ REFUSALS: dict[str, Any] = {
 def in_words(message: str) -> str:
     """Return a refusal in the reader's language where it is a known one, else as the database gave it."""
     return next((str(words) for name, words in REFUSALS.items() if name in message), message)
+
+
+BECAUSE = "because"
+
+
+class ReasonedActionForm(ActionForm):
+    because = forms.CharField(label=_("Reason"), required=False, max_length=history.REASON_LETTERS)
+
+
+class RememberingAdmin(ModelAdmin):
+    """Asks why something is changed, tells the database, and leads to the history. A file of the list is taken away.
+
+    `needs_reason`: nothing is saved without one. `own_reason`: a field of the model that is the reason of a new row.
+    `reasoned_actions`: actions that need one. `taken_away`: whether the list may leave as a file; the worker writes
+    it, so a list that background work has no business with may not.
+    """
+
+    needs_reason = False
+    taken_away = True
+    own_reason = ""
+    reasoned_actions: tuple[str, ...] = ()
+    action_form = ReasonedActionForm
+    change_list_template = "network/admin_list.html"
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        base: Any = kwargs.get("form") or (getattr(self, "add_form", self.form) if obj is None else self.form)
+        if self._asks(request, obj):
+            reason = forms.CharField(
+                label=_("Reason"),
+                help_text=_("It stands in the history beside what you change."),
+                required=self.needs_reason,
+                max_length=history.REASON_LETTERS,
+            )
+            kwargs["form"] = type(base)(f"Reasoned{base.__name__}", (base,), {BECAUSE: reason})
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        shown = [
+            (title, options | {"fields": [name for name in options["fields"] if name != BECAUSE]})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+        return [*shown, (None, {"fields": [BECAUSE]})] if self._asks(request, obj) else shown
+
+    def _asks(self, request: HttpRequest, obj: Any) -> bool:
+        if obj is None:
+            return not self.own_reason and self.has_add_permission(request)
+        return self.has_change_permission(request, obj)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        own = self.own_reason if object_id is None and self.own_reason else BECAUSE
+        history.because(request.POST.get(own, ""))
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
+        why = request.POST.get(BECAUSE, "").strip()
+        if request.POST.get("action") in self.reasoned_actions and not why:
+            messages.error(request, _("Say why: the reason stands in the history."))
+            return HttpResponseRedirect(request.get_full_path())
+        history.because(why)
+        return super().response_action(request, queryset, *args)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        export = (
+            {"name": f"admin:{self.opts.label_lower}", "query": request.GET.urlencode()} if self.taken_away else None
+        )
+        return super().changelist_view(request, (extra_context or {}) | {"export": export})
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        label = history.label_of(self.model)
+        if label and access.may_see_history(request.user) and object_id.isdigit():
+            return HttpResponseRedirect(reverse("history-of", args=[label, object_id]))
+        return super().history_view(request, object_id, extra_context)
+
+
+def admin_sheet(label: str, user: User, filters: exports.Filters) -> exports.Sheet:
+    """Any list of the administration as it is shown there: its columns, its filters, its rights."""
+    model_admin = next((one for model, one in admin.site._registry.items() if model._meta.label_lower == label), None)
+    request = HttpRequest()
+    request.method, request.user = "GET", user
+    request.GET = QueryDict(urlencode({name: value for name, value in filters.items() if name not in ("p", "o", "e")}))
+    if (
+        not isinstance(model_admin, RememberingAdmin)
+        or not model_admin.taken_away
+        or not user.is_staff
+        or not model_admin.has_view_permission(request)
+    ):
+        raise exports.NotYours
+    try:
+        rows = model_admin.get_changelist_instance(request).queryset
+    except (IncorrectLookupParameters, SuspiciousOperation) as error:
+        raise exports.BadFilter(str(_("The filter makes no sense."))) from error
+    names = [name for name in model_admin.get_list_display(request) if name != "action_checkbox"]
+    cells = [cell for name in names for cell in _cells(model_admin, str(name))]
+    written = ([read(row) for _column, read in cells] for row in exports.in_parts(rows))
+    columns = [column for column, _read in cells]
+    return exports.Sheet(columns, written, rows.count())
+
+
+def _cells(model_admin: Any, name: str) -> list[tuple[Column, Callable[[Any], Cell]]]:
+    """The columns that one column of a list becomes in a file, each with what reads its cell."""
+    options = model_admin.opts
+    title = str(label_for_field(name, model_admin.model, model_admin))
+    own = getattr(model_admin, name, None)
+    if own is not None:
+        special = getattr(own, "cells", None)
+        return special(title) if special else [(Column(title), lambda row: _text(own(row)))]
+    field = options.get_field(name) if name in {field.name for field in options.get_fields()} else None
+    if isinstance(field, models.DateTimeField):
+        return [(Column(title, moment=True), lambda row: getattr(row, name))]
+    if isinstance(field, models.IntegerField | models.FloatField | models.DateField) and not field.choices:
+        return [(Column(title), lambda row: getattr(row, name))]
+    shown = f"get_{name}_display" if getattr(field, "choices", None) else name
+    return [(Column(title), lambda row: _text(getattr(row, shown)))]
+
+
+def _text(value: Any) -> Cell:
+    value = value() if callable(value) else value
+    if isinstance(value, bool):
+        return str(_("yes") if value else _("no"))
+    if value is None or isinstance(value, int | float | Decimal | datetime):
+        return value
+    return strip_tags(str(value)) if isinstance(value, SafeString) else str(value)
+
+
+exports.FAMILIES["admin"] = admin_sheet
 
 
 class KindForm(ModelForm):
@@ -137,7 +281,7 @@ class PeriodWidget(RangeWidget):
         return context
 
 
-class KindAdmin(ModelAdmin):
+class KindAdmin(RememberingAdmin):
     """What all our pages share: kind refusals instead of errors, no counting of whole tables."""
 
     form = KindForm
@@ -171,7 +315,7 @@ class ChangedOnlyAdmin(LastingAdmin):
     """Rows of which some columns never change: guards and rights look at each column that is written."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        obj.save(update_fields=form.changed_data if change else None)
+        obj.save(update_fields=[name for name in form.changed_data if name != BECAUSE] if change else None)
 
 
 class ReadOnlyAdmin(LastingAdmin):
@@ -246,7 +390,8 @@ class UserForm(BaseUserChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(BaseUserAdmin):
+class UserAdmin(RememberingAdmin, BaseUserAdmin):
+    needs_reason = True
     form, add_form = UserForm, UserCreationForm
     list_display = ["name", "phone_end", "is_staff", "is_active", "joined_at"]
     list_display_links = ["name", "phone_end"]
@@ -293,12 +438,14 @@ class UserAdmin(BaseUserAdmin):
 
 @admin.register(SignInAttempt)
 class SignInAttemptAdmin(ReadOnlyAdmin):
+    taken_away = False
     list_display = ["at", "address"]
     ordering = ["-at"]
 
 
 @admin.register(SignInCode)
 class SignInCodeAdmin(ReadOnlyAdmin):
+    taken_away = False
     list_display = ["made_at", "purpose", "address", "tries", "ended_at", "took_ms", "failed"]
     list_filter = ["purpose", "failed"]
     ordering = ["-made_at"]
@@ -308,6 +455,7 @@ class SignInCodeAdmin(ReadOnlyAdmin):
 class PasskeyAdmin(LastingAdmin):
     """Whose passkeys there are, and nothing of the keys. One that was lost is taken away here."""
 
+    taken_away = False
     list_display = ["user", "created_at", "last_used_at"]
     list_select_related = ["user"]
     search_fields = ["user__name", "=user__phone"]
@@ -330,6 +478,7 @@ class RegionAliasInline(TabularInline):
 
 @admin.register(Region)
 class RegionAdmin(LastingAdmin):
+    needs_reason = True
     list_display = ["code", "name", "level", "parent", "network_level"]
     list_display_links = ["code", "name"]
     list_filter = ["level", "network_level"]
@@ -531,6 +680,7 @@ class ConfirmedPlaceAdmin(ReadOnlyAdmin):
 
 @admin.register(ServicePoint)
 class ServicePointAdmin(LastingAdmin):
+    needs_reason = True
     form = PointForm
     list_display = ["ref", "name", "city", "region", "status", "capacity"]
     list_display_links = ["ref", "name"]
@@ -668,6 +818,8 @@ class AgentAdmin(LastingAdmin):
 class AppointmentAdmin(LastingAdmin):
     """Fees name the appointment that earned them, so that it stays as it is. Its own page ends and renews it."""
 
+    needs_reason = True
+    own_reason = "reason"
     list_display = ["region", "agent", "in_force", "ended_at"]
     list_filter = ["region__level"]
     list_select_related = ["region", "agent"]
@@ -708,4 +860,16 @@ class PointProposalAdmin(ReadOnlyAdmin):
     list_select_related = ["region", "agent"]
     search_fields = ["name", "address", "region__name", "=region__code", "=agent__ref"]
     exclude = ["location"]
+    ordering = ["-id"]
+
+
+@admin.register(Export)
+class ExportAdmin(ReadOnlyAdmin):
+    """Who took which list away, and when."""
+
+    list_display = ["made_at", "made_by", "name", "form", "state", "rows_done"]
+    list_filter = ["state", "form"]
+    list_select_related = ["made_by"]
+    search_fields = ["=name"]
+    fields = ["name", "asked", "form", "made_by", "made_at", "state", "tries", "rows_done", "rows_all", "ended_at"]
     ordering = ["-id"]

@@ -218,6 +218,11 @@ def networks(chains: Iterable[Sequence[int]]) -> dict[int, int]:
     return within
 
 
+def network_of(demand: Demand, within: Mapping[int, int]) -> int | None:
+    """Return the region within which the points of this demand must lie: the deepest that restricts it decides."""
+    return next((within[region] for region in demand.chain if region in within), None)
+
+
 def choose(
     demand: Demand, ordered: Sequence[Candidate], *, free: Mapping[int, int], within: Mapping[int, int]
 ) -> Choice:
@@ -246,7 +251,7 @@ def lost_by(demand: Demand, candidate: Candidate, *, free: Mapping[int, int], wi
         return Lost.SHUT
     if candidate.largest_size < demand.size:
         return Lost.TOO_LARGE
-    network = next((within[region] for region in demand.chain if region in within), None)
+    network = network_of(demand, within)
     if network is not None and network not in candidate.region_ids:
         return Lost.OTHER_NETWORK
     if free.get(candidate.point_id, 0) < demand.parcels:

@@ -47,9 +47,8 @@ def assign(demands: Sequence[Demand], *, at: datetime, held_at: HeldAt) -> dict[
     As many demands as possible get a point; among all ways to do that, the total distance is within a rounding of the
     smallest. No demand could move to a nearer available point. A demand sees its nearest 256 active points at most.
     """
-    within = assignment.networks([demand.chain for demand in demands])
     many = [demand for demand in demands if demand.wanted_point is None]
-    if not many or len(many) < FEW:
+    if len(many) < FEW:
         return assignment.assign(demands, at=at, held_at=held_at)
     # Who asks for a point by name comes first: nobody else may take the place they asked for.
     named = assignment.assign([one for one in demands if one.wanted_point is not None], at=at, held_at=held_at)
@@ -58,7 +57,7 @@ def assign(demands: Sequence[Demand], *, at: datetime, held_at: HeldAt) -> dict[
         choice = named.get(demand.key)
         if choice is not None and choice.point_id is not None:
             taken[choice.point_id] = taken.get(choice.point_id, 0) + demand.parcels
-    asked = _Asked.of(many, within)
+    asked = _Asked.of(many, assignment.networks([demand.chain for demand in many]))
     points = _Points.around(asked, at=at)
     return named | _Match(asked, points, held_at=held_at, taken=taken).run()
 
@@ -74,14 +73,13 @@ class _Asked:
 
     @classmethod
     def of(cls, demands: Sequence[Demand], within: Mapping[int, int]) -> _Asked:
-        networks = [next((within[region] for region in one.chain if region in within), 0) for one in demands]
         return cls(
             np.array([one.key for one in demands], np.int64),
             np.array([one.lat for one in demands], np.float64),
             np.array([one.lon for one in demands], np.float64),
             np.array([one.size for one in demands], np.int64),
             np.array([one.parcels for one in demands], np.int64),
-            np.array(networks, np.int64),
+            np.array([assignment.network_of(one, within) or 0 for one in demands], np.int64),
         )
 
 
@@ -242,8 +240,7 @@ class _Match:
     def _unsure(self, look: int) -> Ints:
         """Return the rows for which a point not seen yet might be nearer, or might be the only one with room."""
         lost = self.chosen < 0
-        needed_m = np.where(lost, self.farthest_m, self.edges.metres[self.chosen] if len(self.edges.row) else 0.0)
-        unsure = (self.seen_m < needed_m) & (self.look < look)
+        unsure = (self.seen_m < self._own_m(lost_m=self.farthest_m)) & (self.look < look)
         if look < LOOKS[-1] and (lost & unsure).any():
             # Somebody who has a place may have to make room for them, and needs to see where to go.
             part = self._parts(self.edges.only(self.edges.reason == 0))
@@ -251,6 +248,13 @@ class _Match:
             if (crowded | unsure).sum() * look + len(self.edges.row) <= MOST_ARCS:
                 unsure |= crowded & (self.look < look)
         return np.flatnonzero(unsure)
+
+    def _own_m(self, *, lost_m: float) -> Floats:
+        """Return how far each row has to its point, and so many metres where it has none."""
+        own = np.full(len(self.chosen), lost_m)
+        served = self.chosen >= 0
+        own[served] = self.edges.metres[self.chosen[served]]
+        return own
 
     def _parts(self, edges: _Edges) -> Ints:
         """Return for each row the number of the part that it is connected to by points it may take, -1 for none."""
@@ -306,8 +310,10 @@ class _Match:
         for some in np.split(order, cuts):
             own = edges.only(some)
             first = np.unique(own.row, return_index=True)[1]
-            if (self._fits(own.point[first], own.row[first])) or len(some) > MOST_ARCS:
-                self._take_in_turn(number[some], own) if len(some) > MOST_ARCS else self._take(number[some][first])
+            if len(some) > MOST_ARCS:
+                self._take_in_turn(number[some], own)
+            elif self._fits(own.point[first], own.row[first]):
+                self._take(number[some][first])
             else:
                 self._take(number[some][self._flow(own)])
 
@@ -350,8 +356,7 @@ class _Match:
         """Serve who is left over and move who could be nearer while there is room: a flow splits orders, we do not."""
         edges = self.edges
         while True:
-            own_m = np.where(self.chosen < 0, np.inf, edges.metres[self.chosen] if len(edges.row) else 0.0)
-            better = (edges.reason == 0) & (edges.metres < own_m[edges.row])
+            better = (edges.reason == 0) & (edges.metres < self._own_m(lost_m=np.inf)[edges.row])
             better &= self.room[edges.point] >= self.asked.parcels[edges.row]
             if not better.any():
                 return

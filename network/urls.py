@@ -3,7 +3,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from network.views import account, apply, drafts, passkeys, regions, sign_in, vacancies
+from network.views import account, apply, drafts, exports, history, passkeys, regions, sign_in, vacancies
 
 urlpatterns = [
     path("", sign_in.sign_in, name="sign-in"),
@@ -49,5 +49,12 @@ urlpatterns = [
     path("regions/drafts/data/<int:draft_id>/problems/", drafts.draft_problems, name="draft-problems"),
     path("regions/drafts/data/<int:draft_id>/problems/accept/", drafts.draft_accept, name="draft-accept"),
     path("regions/drafts/data/<int:draft_id>/problems/reject/", drafts.draft_unaccept, name="draft-unaccept"),
+    path("history/", history.history_page, name="history"),
+    path("history/<str:noun>/<int:object_id>/", history.history_page, name="history-of"),
+    path("exports/", exports.my_exports, name="exports"),
+    path("exports/new/", exports.new_export, name="export-new"),
+    path("exports/<int:export_id>/", exports.export, name="export"),
+    path("exports/<int:export_id>/state/", exports.export_state, name="export-state"),
+    path("exports/<int:export_id>/file/", exports.export_file, name="export-file"),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}network/icon.svg")),
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -16,6 +17,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
+from network import history
 from network.admin import (
     REFUSALS,
     ChangedOnlyAdmin,
@@ -27,7 +29,8 @@ from network.admin import (
 )
 from network.clock import now
 from network.models import ServicePoint, User
-from pickup import disputes, ledger, orders, recipients, releases, tasks
+from network.tables import Cell, Column
+from pickup import disputes, ledger, orders, personal, recipients, releases, tasks
 from pickup.models import (
     Account,
     Arrival,
@@ -44,6 +47,7 @@ from pickup.models import (
     Notice,
     Order,
     Parcel,
+    PersonalDataRead,
     PickupCode,
     Posting,
     Recipient,
@@ -82,6 +86,7 @@ NOT_DECIDED = {
     "contested": _("The recipient says that they did not collect it: %(parcel)s"),
     "undone": _("Undone by the shop, there is nothing to pay: %(parcel)s"),
 }
+FIELDS = {"name": _("name"), "phone": _("phone"), "address": _("address"), "photo": _("photo")}
 
 
 def candidates_shown(candidates: list[Any]) -> str:
@@ -98,6 +103,14 @@ def amount(field: str, title: Any, currency: Callable[[Any], str]) -> Any:
     def column(model_admin: Any, row: Any) -> str:
         return f"{ledger.written(getattr(row, field), currency(row))} {currency(row)}"
 
+    def cells(title: str) -> list[tuple[Column, Callable[[Any], Cell]]]:
+        """In a file the amount is a number, exact, and its currency stands beside it."""
+        return [
+            (Column(title), lambda row: Decimal(ledger.plain(getattr(row, field), currency(row)))),
+            (Column(str(_("currency"))), currency),
+        ]
+
+    column.cells = cells  # type: ignore[attr-defined]
     return column
 
 
@@ -112,6 +125,7 @@ def owner(account: Account) -> str:
 
 @admin.register(Merchant)
 class MerchantAdmin(LastingAdmin):
+    needs_reason = True
     list_display = ["name", "review_first", "consent_required", "hold_days"]
     search_fields = ["name"]
     ordering = ["name"]
@@ -214,8 +228,52 @@ class RecipientAdmin(ReadOnlyAdmin):
     list_display = ["order", "masked_name", "phone_last4", "erased_at"]
     list_select_related = ["order"]
     search_fields = ["=order__reference", "=order__parcels__barcode", "=phone_last4"]
-    fields = ["order", "masked_name", "phone_last4", "erased_at"]
+    fields = ["order", "masked_name", "phone_last4", "erased_at", "in_full"]
+    readonly_fields = ["in_full"]
     ordering = ["-pk"]
+    search_help_text = _("reference, barcode, last four digits, or the whole phone number")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Recipient], search_term: str
+    ) -> tuple[QuerySet[Recipient], bool]:
+        """A whole phone number is found by its keyed hash only: no part of one finds anybody."""
+        found, doubles = super().get_search_results(request, queryset, search_term)
+        try:
+            phone = recipients.read_phone(search_term.strip())
+        except recipients.BadPhone:
+            return found, doubles
+        same = queryset.filter(pk__in=Recipient.objects.filter(phone_hash=recipients.hash_phone(phone)).values("pk"))
+        return (found | same if not doubles else same), False
+
+    @admin.display(description=_("in full"))
+    def in_full(self, recipient: Recipient) -> str:
+        rows = [
+            (reverse("personal", args=[parcel.barcode]), _("Ask to see it"))
+            for parcel in recipient.order.parcels.order_by("id")[:1]
+        ]
+        return format_html_join("", '<a href="{}">{}</a>', rows) or "–"
+
+
+@admin.register(PersonalDataRead)
+class PersonalDataReadAdmin(ReadOnlyAdmin):
+    """The log of readings: who read whose data, when and why. Nobody changes it."""
+
+    list_display = ["at", "by", "barcode", "read", "reason"]
+    list_display_links = ["at"]
+    list_filter = [("by", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["by", "parcel"]
+    search_fields = ["=parcel__barcode", "=order__reference", "by__name"]
+    fields = ["at", "by", "order", "parcel", "read", "reason"]
+    readonly_fields = ["read"]
+    ordering = ["-id"]
+
+    @admin.display(description=_("parcel"))
+    def barcode(self, row: PersonalDataRead) -> str:
+        return row.parcel.barcode if row.parcel else "–"
+
+    @admin.display(description=_("what was read"))
+    def read(self, row: PersonalDataRead) -> str:
+        return ", ".join(str(FIELDS.get(name, name)) for name in row.fields)
 
 
 @admin.register(Assignment)
@@ -331,6 +389,7 @@ class ManualReleaseAdmin(ReadOnlyAdmin):
     readonly_fields = ["parcel", "photo_link", "state"]
     ordering = ["decision", "-id"]
     actions = ["approve", "reject"]
+    reasoned_actions = ("approve", "reject")
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return may_change(request, self)
@@ -384,10 +443,11 @@ class ManualReleaseAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         row = get_object_or_404(ManualRelease, pk=release_id)
         try:
-            jpeg = recipients.open_photo(bytes(row.photo))
+            jpeg = personal.photo(row, by=cast(User, request.user))
         except recipients.Sealed as error:
             raise Http404 from error
-        self.log_change(request, row, "photo opened")
+        except personal.TooManyReads as refused:
+            return HttpResponse(status=429, headers={"Retry-After": str(int(refused.wait.total_seconds()) + 1)})
         return HttpResponse(jpeg, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
@@ -554,6 +614,7 @@ class DisputeAdmin(ReadOnlyAdmin):
             }
             return render(request, "pickup/admin_dispute.html", context)
         assert isinstance(request.user, User), "only people sign in to the administration"
+        history.because(form.cleaned_data["reason"])
         decided = 0
         for dispute in chosen:
             try:
@@ -573,6 +634,7 @@ class DisputeAdmin(ReadOnlyAdmin):
 class TariffAdmin(ChangedOnlyAdmin):
     """A tariff is in force until the next one begins. It may be edited until it has paid somebody."""
 
+    needs_reason = True
     list_display = ["name", "valid_from", "currency", "fee", "cap"]
     ordering = ["-valid_from"]
     fieldsets = [

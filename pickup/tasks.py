@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
-from network import memory, publishing
+from network import exports, memory, publishing
 from network.clock import now
 from pickup import closings, holding, missing, notices, orders, periods, preview
 
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 ROWS_PER_SWEEP = 500
 ASSIGNED_PER_SWEEP = 100_000  # planned together: the more are known, the fewer metres they walk
 SENDING_S = 20  # a gateway may be slow, and other sweeps want the worker too
+FILES_PER_SWEEP = 3
 
 
 def sweep(work: Callable[[], int]) -> Any:
@@ -112,6 +113,11 @@ def place_points() -> int:
 def preview_drafts() -> int:
     """Work out what large drafts of borders would change."""
     return preview.work_out_waiting(now=now(), limit=5)
+
+
+@sweep
+def write_exports() -> int:
+    return exports.work(now=now(), limit=FILES_PER_SWEEP)
 
 
 class Bell:

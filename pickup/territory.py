@@ -13,11 +13,12 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import connection
+from django.db.models import Count, Min
 
 from network import tiles
 from network.models import Level, Region
 from pickup import fees, ledger, parcels
-from pickup.models import Account, Tariff
+from pickup.models import Account, Order, Tariff
 
 MOST_FULL = 50_000
 FULL_FOR_S = 30
@@ -255,3 +256,9 @@ def nearest_points(proposal_ids: Iterable[int]) -> dict[int, tuple[str, float]]:
     with connection.cursor() as cursor:
         cursor.execute(_NEAREST, {"proposals": list(proposal_ids)})
         return {proposal_id: (name, metres) for proposal_id, name, metres in cursor.fetchall()}
+
+
+def review_counts() -> list[tuple[str, str, int, datetime]]:
+    """Orders in review by reason and merchant: (reason, merchant, how many, the oldest), the most first."""
+    waiting: Any = Order.objects.filter(status=Order.Status.REVIEW).values_list("review_reason", "merchant__name")
+    return list(waiting.annotate(number=Count("id"), oldest=Min("placed_at")).order_by("-number", "review_reason"))

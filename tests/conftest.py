@@ -14,13 +14,14 @@ import pytest
 from django.core.management.commands.flush import Command as Flush
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.utils import translation
 
 from pickup.config import roles
 from tests import factories
 from tests.roles import as_owner
 
 GUARDED = ("pickup_", "network_")
-KEPT = {"pickup_tariff"}  # the default tariff is part of every fresh database
+KEPT = {"pickup_tariff", "pickup_tariffevent"}  # the default tariff is part of every fresh database
 _sql_flush = DatabaseOperations.sql_flush
 
 
@@ -31,7 +32,10 @@ def sql_flush(self: Any, style: Any, tables: Iterable[str], **options: Any) -> l
     return [
         *(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in guarded),
         *_sql_flush(self, style, emptied, **options),
+        "ALTER TABLE pickup_tariffevent DISABLE TRIGGER USER",
         "DELETE FROM pickup_tariff WHERE name <> 'Default tariff'",
+        "DELETE FROM pickup_tariffevent WHERE pgh_label <> 'known'",
+        "ALTER TABLE pickup_tariffevent ENABLE TRIGGER USER",
         *(f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in guarded),
     ]
 
@@ -72,6 +76,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def is_long(request: pytest.FixtureRequest) -> bool:
     """Whether to run as many as the promise says, and not as many as a quick check takes."""
     return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(autouse=True)
+def language_of_its_own() -> None:
+    """A request leaves its language behind in the thread, where the next test would find it."""
+    translation.deactivate()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ GRANT EXECUTE ON FUNCTION {function} TO PUBLIC;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("network", "0008_confirmed_places")]
+    dependencies = [("network", "0009_history")]
 
     operations = [
         migrations.RunSQL(AS_OWNER.format(function=function), AS_CALLER.format(function=function))

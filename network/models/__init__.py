@@ -1,6 +1,7 @@
 from network.models.addresses import Address
 from network.models.agents import Agent, Appointment, AppointmentApplication, PointProposal
 from network.models.drafts import DraftAcceptance, DraftEdit, DraftShape, RegionDraft
+from network.models.exports import Export
 from network.models.maps import Outline, PointCell
 from network.models.places import ConfirmedPlace
 from network.models.point_applications import PointApplication
@@ -17,7 +18,17 @@ from network.models.points import (
     VisitorNotice,
 )
 from network.models.regions import Boundary, BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
-from network.models.users import E164, SignInAttempt, SignInCode, User
+from network.models.users import (
+    E164,
+    GroupOfUser,
+    Passkey,
+    RightOfGroup,
+    RightOfUser,
+    Rights,
+    SignInAttempt,
+    SignInCode,
+    User,
+)
 
 __all__ = [
     "E164",
@@ -35,11 +46,14 @@ __all__ = [
     "DraftAcceptance",
     "DraftEdit",
     "DraftShape",
+    "Export",
+    "GroupOfUser",
     "Invitation",
     "Level",
     "Membership",
     "Outline",
     "Pairing",
+    "Passkey",
     "Pause",
     "PointApplication",
     "PointCell",
@@ -47,6 +61,9 @@ __all__ = [
     "Region",
     "RegionAlias",
     "RegionDraft",
+    "RightOfGroup",
+    "RightOfUser",
+    "Rights",
     "ServicePoint",
     "SignInAttempt",
     "SignInCode",

@@ -15,10 +15,12 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from network.models.history import kept
 from network.models.points import ServicePoint
 from network.models.regions import Region
 
 
+@kept()
 class Agent(models.Model):
     ref = models.CharField(_("reference"), max_length=64, unique=True)
     name = models.CharField(_("name"), max_length=100)
@@ -39,6 +41,7 @@ class Agent(models.Model):
         return f"{self.name} {self.ref}"
 
 
+@kept(about="region")
 class Appointment(models.Model):
     """One agent, one region, one period that ends. At most one agent holds a region at a time.
 
@@ -100,6 +103,7 @@ class Appointment(models.Model):
         return f"{self.agent_id} → {self.region_id}"
 
 
+@kept(hidden=("reasons", "contact"), about="region")
 class AppointmentApplication(models.Model):
     """Somebody wants to be the agent of a region, and says why. There is nothing to pay, and no field for it.
 
@@ -170,6 +174,7 @@ class AppointmentApplication(models.Model):
         return f"{self.user_id} → {self.region_id}"
 
 
+@kept(about="region")
 class PointProposal(models.Model):
     """An agent's tip: here, in the own region, a service point would help. Somebody else takes it up or tells why not.
 

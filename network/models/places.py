@@ -7,7 +7,10 @@ from django.contrib.gis.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from network.models.history import kept
 
+
+@kept(hidden=("key", "location", "overruled", "used", "kept_until"))
 class ConfirmedPlace(models.Model):
     """Where a text lies, as a reviewer said. The text itself is nowhere: `key` is a keyed hash that nobody can read.
 

@@ -9,11 +9,13 @@ from django.contrib.postgres.fields import RangeOperators
 from django.db.models import F, Func, Q, Value
 from django.utils.translation import gettext_lazy as _
 
+from network.models.history import kept
 from network.models.points import ServicePoint, validate_opening_hours
 
 SAME_PLACE_DEGREES = 0.00025  # boxes of this half width meet where two places are less than about 50 metres apart
 
 
+@kept(hidden=("phone", "photo"), about="applicant")
 class PointApplication(models.Model):
     """A person would like to hold parcels in a shop, at a place on the map; staff look at it and decide once.
 

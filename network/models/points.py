@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from network.models.history import kept
 from network.models.regions import Region
 
 
@@ -28,6 +29,7 @@ class Size(models.IntegerChoices):
     LARGE = 3, "L"
 
 
+@kept(hidden=("region_ids",))
 class ServicePoint(models.Model):
     """A shop. It has no price, deposit or joining fee (R9); what it earns is in the ledger."""
 
@@ -82,6 +84,7 @@ class ServicePoint(models.Model):
         return f"{self.name} {self.ref}"
 
 
+@kept(about="service_point")
 class Membership(models.Model):
     """Who may work at a service point, and as what."""
 
@@ -114,6 +117,7 @@ class Membership(models.Model):
         return f"{self.user_id} {self.role} {self.service_point_id}"
 
 
+@kept(about="service_point")
 class Pause(models.Model):
     """The shop takes no new parcels for a while; it reopens by itself when the period ends."""
 
@@ -145,6 +149,7 @@ class Pause(models.Model):
         return f"{self.service_point_id} {self.reason}"
 
 
+@kept(about="service_point")
 class Closing(models.Model):
     """A shop gives up: from `begins_at` no new parcels, until the end of `last_day` it hands over what is there.
 
@@ -215,6 +220,7 @@ class Closing(models.Model):
 NOTICE_LETTERS = 120
 
 
+@kept(about="service_point")
 class VisitorNotice(models.Model):
     """What a shop tells its visitors, in its own words, on the days from `first_day` to `last_day`, both included."""
 
@@ -246,6 +252,7 @@ class VisitorNotice(models.Model):
         return self.text_zh or self.text_en
 
 
+@kept(hidden=("key_hash", "seen_at"), about="service_point")
 class Device(models.Model):
     """What scans at a service point: a scanner, a shop's own phone (no person), or a browser of one person.
 

@@ -14,6 +14,8 @@ from django.contrib.postgres.indexes import GistIndex
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from network.models.history import kept
+
 
 class Level(models.IntegerChoices):
     """From coarse to fine; a larger number is deeper."""
@@ -25,6 +27,7 @@ class Level(models.IntegerChoices):
     CUSTOM = 5, _("custom")
 
 
+@kept()
 class Region(models.Model):
     code = models.CharField(_("code"), max_length=32, unique=True, help_text=_("GB/T 2260 where there is one"))
     name = models.CharField(_("name"), max_length=100)
@@ -60,6 +63,7 @@ class Region(models.Model):
         return f"{self.name} {self.code}"
 
 
+@kept(about="region")
 class RegionAlias(models.Model):
     """Another name by which people write a region: an old name, a development zone, a merged district."""
 
@@ -75,6 +79,7 @@ class RegionAlias(models.Model):
         return self.name
 
 
+@kept()
 class BoundarySet(models.Model):
     """A dated generation of polygons: what one file or one drawing session brought."""
 

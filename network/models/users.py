@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+import pghistory
+import pgtrigger
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Group, PermissionsMixin
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+
+from network.models.history import ADDED, CHANGED, REMOVED, kept
 
 E164 = r"^\+[1-9][0-9]{6,14}$"
 
@@ -23,6 +28,14 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(phone, password, is_staff=True, is_superuser=True, **fields)
 
 
+@kept(
+    pghistory.InsertEvent(ADDED),
+    pghistory.UpdateEvent(CHANGED),
+    # That it was set is remembered; what it is, never.
+    pghistory.UpdateEvent("password", condition=pgtrigger.AnyChange("password")),
+    pghistory.DeleteEvent(REMOVED),
+    hidden=("password", "last_login"),
+)
 class User(AbstractBaseUser, PermissionsMixin):
     """A person: admin (`is_staff`), member of service points, or agent; one may be all of them."""
 
@@ -41,12 +54,54 @@ class User(AbstractBaseUser, PermissionsMixin):
         verbose_name = _("person")
         verbose_name_plural = _("people")
         constraints = [models.CheckConstraint(name="user_phone_e164", condition=Q(phone__regex=E164))]
+        permissions = [("view_history", "Can view the history of changes")]
 
     def __str__(self) -> str:
         return self.name or f"…{self.phone[-4:]}"
 
     def get_short_name(self) -> str:
         return str(self)
+
+
+# Who may do what is decided in tables of Django's own; these stand for them, so that their history is kept too.
+@kept(pghistory.InsertEvent(ADDED), pghistory.DeleteEvent(REMOVED), about="user", link=True)
+class GroupOfUser(User.groups.through):  # type: ignore[name-defined, misc]
+    class Meta:
+        proxy = True
+        verbose_name = _("group of a person")
+        default_permissions = ()
+
+
+@kept(pghistory.InsertEvent(ADDED), pghistory.DeleteEvent(REMOVED), about="user", link=True)
+class RightOfUser(User.user_permissions.through):  # type: ignore[name-defined, misc]
+    class Meta:
+        proxy = True
+        verbose_name = _("right of a person")
+        default_permissions = ()
+
+
+@kept()
+class Rights(Group):
+    class Meta:
+        proxy = True
+        verbose_name = _("group")
+        default_permissions = ()
+
+
+@kept(pghistory.InsertEvent(ADDED), pghistory.DeleteEvent(REMOVED), about="group", link=True)
+class RightOfGroup(Group.permissions.through):  # type: ignore[name-defined, misc]
+    class Meta:
+        proxy = True
+        verbose_name = _("right of a group")
+        default_permissions = ()
+
+
+@kept(pghistory.DeleteEvent(REMOVED), hidden=("data", "last_used_at"), about="user")
+class Passkey(Authenticator):  # type: ignore[misc]
+    class Meta:
+        proxy = True
+        verbose_name = _("passkey")
+        default_permissions = ()
 
 
 class SignInAttempt(models.Model):

@@ -7,9 +7,10 @@ and the readers of this module.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
 from functools import wraps
+from itertools import islice
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode, urlsplit
 
@@ -17,15 +18,19 @@ from csp.constants import SELF
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.timezone import get_current_timezone, now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from network import access, atlas, tiles
+from network import access, atlas, exports, tiles
 from network.models import Level, Region, User
+from network.tables import Cell, Column
 from network.views.sign_in import homes_of
 
 TILE_AGE_S = 60
@@ -181,4 +186,40 @@ def region_list(request: HttpRequest) -> HttpResponse:
         "may_see_points": may_see_points,
         "may_see_agents": request.user.has_perm("network.view_appointment"),
     }
+    context["export"] = {"name": "regions", "query": context["query"]}
     return render(request, "network/region_list.html", context)
+
+
+@exports.listing("regions", gettext_lazy("Regions"))
+def region_sheet(user: User, filters: exports.Filters) -> exports.Sheet:
+    """The list with its filters; at every level where none is asked for."""
+    if not access.may_see_regions(user):
+        raise exports.NotYours
+    level_text, parent_code = filters.get("level", ""), filters.get("parent", "")
+    try:
+        level = Level(int(level_text)) if level_text else None
+    except ValueError as error:
+        raise exports.BadFilter(_("There is no such level.")) from error
+    parent = Region.objects.filter(code=parent_code[:32]).first() if parent_code else None
+    at = now()
+    found = atlas.listed(
+        at=at, level=level, parent=parent, vacant=filters.get("vacant") == "1", text=filters.get("q", "").strip()[:100]
+    )
+    may_points, may_agents = user.has_perm("network.view_servicepoint"), user.has_perm("network.view_appointment")
+    columns = [Column(_("Code")), Column(_("Region")), Column(_("Level")), Column(_("Within")), Column(_("Path"))]
+    columns += [Column(_("Agent"))] * may_agents + [Column(_("Regions within"))]
+    columns += [Column(_("Service points")), Column(_("Active service points"))] * may_points
+    return exports.Sheet(columns, _region_rows(found, may_points, may_agents), found.count())
+
+
+def _region_rows(found: QuerySet[Region], may_points: bool, may_agents: bool) -> Iterator[list[Cell]]:
+    rows = exports.in_parts(found, key="path")
+    while part := list(islice(rows, 500)):
+        counts = atlas.point_counts([region.pk for region in part]) if may_points else {}
+        for region in part:
+            above = region.parent.name if region.parent else ""
+            row: list[Cell] = [region.code, region.name, str(region.get_level_display()), above, region.path]
+            if may_agents:
+                row.append(str(region.holder) if region.held else "")
+            row.append(region.below or 0)
+            yield row + list(counts.get(region.pk, (0, 0)) if may_points else ())

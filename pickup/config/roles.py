@@ -59,6 +59,7 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "pickup_stockcountline": web(ADD),
     "pickup_reviewdecision": web(ADD),
     "network_draftedit": web(ADD),
+    "pickup_personaldataread": web(ADD),
     # What ends once, in the columns that say how.
     "pickup_handover": both(only("undone_by_id")),
     "pickup_manualrelease": web(only("decision", "decided_by_id", "decided_at")),
@@ -82,6 +83,9 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "pickup_impactpreview": web(
         ALL, worker=change("status", "done", "total", "seen_at", "message", "result")
     ),  # asked for by people, worked out by either
+    "network_export": web(
+        ADD, worker=change("state", "claim", "beat_at", "tries", "rows_done", "rows_all", "ended_at")
+    ),  # asked for by people, written by the worker
     "pickup_jobrun": web(READ, worker=ALL),
     "parcel_step": both(READ),
     # What people set.
@@ -111,6 +115,36 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "network_draftacceptance": web(ALL),
     "network_confirmedplace": web(ALL, worker=f"DELETE, {change('used', 'kept_until')}"),
     "spatial_ref_sys": both(READ),
+    # Their history. Whoever changes a row adds its event, by a trigger; nobody changes an event.
+    "network_agentevent": web(ADD),
+    "network_appointmentapplicationevent": web(ADD),
+    "network_appointmentevent": web(ADD),
+    "network_boundarysetevent": both(ADD),
+    "network_closingevent": both(ADD),
+    "network_confirmedplaceevent": both(ADD),
+    "network_deviceevent": web(ADD),
+    "network_groupofuserevent": web(ADD),
+    "network_membershipevent": web(ADD),
+    "network_passkeyevent": web(ADD),
+    "network_pauseevent": web(ADD),
+    "network_pointapplicationevent": web(ADD),
+    "network_pointproposalevent": web(ADD),
+    "network_regionaliasevent": web(ADD),
+    "network_regionevent": web(ADD),
+    "network_rightofgroupevent": web(ADD),
+    "network_rightofuserevent": web(ADD),
+    "network_rightsevent": web(ADD),
+    "network_servicepointevent": both(ADD),
+    "network_userevent": web(ADD),
+    "network_visitornoticeevent": web(ADD),
+    "pickup_disputeevent": web(ADD),
+    "pickup_manualreleaseevent": web(ADD),
+    "pickup_merchantevent": web(ADD),
+    "pickup_merchantkeyevent": web(ADD),
+    "pickup_orderevent": both(ADD),
+    "pickup_settlementevent": both(ADD),
+    "pickup_tariffevent": web(ADD),
+    "pghistory_context": both(NOTHING),  # who and why stand in the events themselves
     # People and their sign-in, which background work has no business with.
     "network_user": web(KEEP),
     "network_user_groups": web(ALL),

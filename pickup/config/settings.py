@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pghistory
 from celery.schedules import schedule
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -92,6 +93,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",  # the passkeys stand on it; its own pages and addresses are not used
     "allauth.mfa",
+    "pgtrigger",
+    "pghistory",  # the triggers that keep the history: docs/decisions/0015-history.md
     "network",
     "pickup.config.apps.PickupConfig",
 ]
@@ -107,6 +110,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "network.history.HistoryMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
 ]
@@ -133,6 +137,10 @@ DATABASES = {
     )
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+PGHISTORY_FOREIGN_KEY_FIELD = pghistory.ForeignKey(db_index=False)
+PGHISTORY_CREATED_AT_FUNCTION = "clock_timestamp()"  # when it happened, not when its transaction began
+HISTORY_NOT_FOR = r"/(api/|t/|counter/\d+/(state|scans|releases)$)"  # scans, which say themselves who made them
 
 AUTH_USER_MODEL = "network.User"
 PASSWORD_HASHERS = [
@@ -222,6 +230,7 @@ SWEEPS = {
     "close_points": 60,
     "place_points": 10,
     "preview_drafts": 10,
+    "write_exports": 10,
     "forget_places": 3600,
 }  # seconds
 CELERY_BEAT_SCHEDULE = {
@@ -235,6 +244,10 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # The network's own settings.
+EXPORTS_DIR = PICKUP_HOME / "exports"  # files that wait for the person who asked for them
+EXPORT_DAYS = int(os.environ.get("PICKUP_EXPORT_DAYS", "7"))  # so long they wait
+EXPORT_AT_ONCE = 5_000  # rows up to which a list is written while one waits
+PERSONAL_READS_PER_HOUR = 60  # so often one person may read a recipient's full data
 COUNTRY = os.environ.get("PICKUP_COUNTRY", "CN")  # phone numbers without a country code are read as this country's
 NOTICES_FILE = os.environ.get("NOTICES_FILE", "")  # notices are appended here as JSON lines instead of being sent
 # So many sign-in codes leave the network in a day at most: somebody who pumps messages cannot spend more than that.
@@ -272,10 +285,13 @@ MAP_DATUM = os.environ.get("PICKUP_MAP_DATUM", "gcj02" if "amap.com" in MAP_URL 
 
 
 def hide_links(record: logging.LogRecord) -> bool:
-    """Whoever reads a log must not learn the address of a recipient's page, nor pair a device with a shop."""
+    """Whoever reads a log must learn neither a recipient's page or phone that was searched for, nor pair a device."""
     if isinstance(record.args, tuple):
         record.args = tuple(
-            re.sub(r"/(t|pair)/[^\s?]+", r"/\1/…", arg) if isinstance(arg, str) else arg for arg in record.args
+            re.sub(r"([?&]q=)[^&\s]+", r"\1…", re.sub(r"/(t|pair)/[^\s?]+", r"/\1/…", arg))
+            if isinstance(arg, str)
+            else arg
+            for arg in record.args
         )
     return True
 

@@ -19,6 +19,7 @@ from pickup.models.parcels import (
     Verdict,
     WrongCodeDay,
 )
+from pickup.models.personal import PersonalDataRead
 from pickup.models.previews import ImpactPreview
 from pickup.models.reviews import ReviewDecision, ReviewDesk
 from pickup.models.settlements import Settlement, Statement, StatementLine
@@ -42,6 +43,7 @@ __all__ = [
     "Notice",
     "Order",
     "Parcel",
+    "PersonalDataRead",
     "PickupCode",
     "Posting",
     "Recipient",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pghistory
+import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from network.models import Address, ServicePoint
+from network.models.history import CHANGED, kept
 
 
+@kept()
 class Merchant(models.Model):
     """A system that sends orders, with the fulfilment policy its orders follow (R13)."""
 
@@ -41,6 +45,7 @@ class Merchant(models.Model):
         return self.name
 
 
+@kept(hidden=("key_hash",), about="merchant")
 class MerchantKey(models.Model):
     """An API key; only its SHA-256 is stored. The key itself has 256 random bits, so no salt is needed."""
 
@@ -57,6 +62,14 @@ class MerchantKey(models.Model):
         return f"{self.merchant_id} {self.created_at:%Y-%m-%d}"
 
 
+# Orders are many and move by themselves: only that somebody let one out of the review queue is remembered.
+@kept(
+    pghistory.UpdateEvent(CHANGED, condition=pgtrigger.Q(old__status="review") & ~pgtrigger.Q(new__status="review")),
+    hidden=(
+        *("merchant", "reference", "body_hash", "review_detail", "address", "requested_point", "consent_at"),
+        *("consent_by", "placed_at", "assigned_at"),
+    ),
+)
 class Order(models.Model):
     """What a merchant asked for. `received` and `located` are waiting rows that sweeps take up.
 

@@ -12,6 +12,7 @@ from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
 
 from network.models import Device, ServicePoint, Size
+from network.models.history import kept
 from pickup.models.orders import Order
 
 
@@ -306,6 +307,7 @@ class Delegation(models.Model):
         return f"{self.number} of parcel {self.parcel_id}"
 
 
+@kept(hidden=("note", "photo"))
 class ManualRelease(models.Model):
     """A hand-over without a proof, by a clerk who says why and shows a photo (R5).
 
@@ -361,6 +363,7 @@ class ManualRelease(models.Model):
         return f"release {self.handover_id}"
 
 
+@kept(hidden=("note",))
 class Dispute(models.Model):
     """A recipient says "I did not collect this". Fees of that pickup are not settled before it is resolved."""
 

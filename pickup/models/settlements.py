@@ -6,9 +6,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from network.models.history import kept
 from pickup.models.ledger import Account, Posting
 
 
+@kept()
 class Settlement(models.Model):
     period = models.CharField(_("period"), max_length=7, help_text="YYYY-MM")
     currency = models.CharField(_("currency"), max_length=3)

@@ -9,9 +9,12 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from network.models.history import kept
+
 CEILINGS = ("macro_minor", "province_minor", "city_minor", "district_minor", "custom_minor")
 
 
+@kept()
 class Tariff(models.Model):
     """Amounts are integer minor units of `currency` (fen for CNY).
 

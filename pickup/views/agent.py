@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,16 +19,16 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from network import agents
+from network import agents, exports
 from network.models import Agent, AppointmentApplication, PointProposal, Region, ServicePoint, User
+from network.tables import Cell, Column
 from network.views.sign_in import homes_of
 from pickup import agency, ledger, orders
 from pickup.models import Parcel
-from pickup.views.earnings import money, no_formula, periods_at
-from pickup.views.shelf import Part, part_of, searched
+from pickup.views.earnings import money, periods_at
+from pickup.views.shelf import Part, part_of, search_text, searched
 
 ROWS = 50
-MOST_EXPORTED = 5_000
 
 # The pages of an agent in the order of the tabs: the name of the address, the words.
 TABS = (
@@ -56,6 +57,14 @@ def for_agent(page: Page[P]) -> Callable[..., HttpResponseBase]:
         return page(request, agent, *args, **kwargs)
 
     return never_cache(login_required(entered))
+
+
+def agent_of(user: User) -> Agent:
+    """The agent who asks for a list. Raises NotYours."""
+    agent = Agent.objects.filter(user=user).first()
+    if agent is None:
+        raise exports.NotYours
+    return agent
 
 
 def tabs() -> list[tuple[str, Any]]:
@@ -103,12 +112,16 @@ def agent_page(request: HttpRequest, agent: Agent) -> HttpResponse:
 
 def chosen_regions(request: HttpRequest, agent: Agent) -> tuple[list[Region], Region | None]:
     """The agent's regions of today, and the one of them that was asked for; another one is as if it did not exist."""
-    own = [row.region for row in agents.in_force(agent, at=now())]
+    own = own_regions(agent, at=now())
     code = request.GET.get("region", "")
     chosen = next((region for region in own if region.code == code), None)
     if code and chosen is None:
         raise Http404
     return own, chosen
+
+
+def own_regions(agent: Agent, *, at: datetime) -> list[Region]:
+    return [row.region for row in agents.in_force(agent, at=at)]
 
 
 @for_agent
@@ -147,62 +160,62 @@ def point_row(point: ServicePoint, held: int, pause: Any) -> dict[str, Any]:
 @for_agent
 @require_safe
 def parcels_page(request: HttpRequest, agent: Agent) -> HttpResponse:
-    at = now()
+    at, text = now(), searched(request)
     own, region = chosen_regions(request, agent)
-    rows = asked_parcels(request, agent, region)
-    part: Part = part_of(request, rows, size=ROWS)
+    part: Part = part_of(request, asked_parcels(agent, region, text, at=at), size=ROWS)
+    asked = {"region": region.code if region else "", "q": text}
     context = {
         "part": part,
-        "rows": parcel_rows(part.rows, own),
+        "rows": list(parcel_rows(part.rows, own, at=at)),
         "regions": own,
         "region": region,
-        "q": searched(request),
+        "q": text,
         "at": at,
-        "csv": reverse("agent-parcels-csv") + (f"?{request.GET.urlencode()}" if request.GET else ""),
+        "export": {"name": "agent-parcels", "query": urlencode(asked)},
     }
     return shown(request, agent, "pickup/agent_parcels.html", context)
 
 
-def asked_parcels(request: HttpRequest, agent: Agent, region: Region | None) -> Any:
-    rows = agency.overdue(agent, at=now(), regions=[region.pk] if region else None)
-    text = searched(request)
+@exports.listing("agent-parcels", gettext_lazy("Overdue parcels"))
+def parcels_list(user: User, filters: exports.Filters) -> exports.Sheet:
+    """Without names, phones and addresses, like the page (R12)."""
+    agent, at = agent_of(user), now()
+    own = own_regions(agent, at=at)
+    code = filters.get("region", "")
+    region = next((region for region in own if region.code == code), None)
+    if code and region is None:
+        raise exports.NotYours
+    rows = asked_parcels(agent, region, search_text(filters.get("q", "")), at=at)
+    titles = [(_("Barcode"), False), (_("Shop"), False), (_("Region"), False), (_("Ready since"), True)]
+    titles += [(_("Held until"), True), (_("Days overdue"), False)]
+    told = parcel_rows(exports.in_parts(rows, key="id"), own, at=at)
+    return exports.Sheet([Column(title, moment=moment) for title, moment in titles], _cells(told), rows.count())
+
+
+def _cells(rows: Iterable[dict[str, Any]]) -> Iterator[list[Cell]]:
+    for row in rows:
+        parcel = row["parcel"]
+        yield [
+            parcel.barcode,
+            parcel.service_point.name,
+            row["region"],
+            parcel.ready_at,
+            parcel.hold_until,
+            row["days"],
+        ]
+
+
+def asked_parcels(agent: Agent, region: Region | None, text: str, *, at: datetime) -> QuerySet[Parcel]:
+    rows = agency.overdue(agent, at=at, regions=[region.pk] if region else None)
     return agency.search(rows, text) if text else rows
 
 
-def parcel_rows(rows: list[Parcel], own: list[Region]) -> list[dict[str, Any]]:
+def parcel_rows(rows: Iterable[Parcel], own: list[Region], *, at: datetime) -> Iterator[dict[str, Any]]:
     """What an agent needs to ask a shop: which parcel, where, since when. Nobody's name, phone or address (R12)."""
     names = {region.pk: region.name for region in own}
-    at = now()
-    return [
-        {
+    for parcel in rows:
+        yield {
             "parcel": parcel,
             "region": next((names[pk] for pk in parcel.region_ids if pk in names), ""),
             "days": (at - parcel.hold_until).days if parcel.hold_until else 0,
         }
-        for parcel in rows
-    ]
-
-
-@for_agent
-@require_safe
-def parcels_csv(request: HttpRequest, agent: Agent) -> HttpResponse:
-    own, region = chosen_regions(request, agent)
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow([_("Barcode"), _("Shop"), _("Region"), _("Ready since"), _("Held until"), _("Days overdue")])
-    for row in parcel_rows(list(asked_parcels(request, agent, region)[:MOST_EXPORTED]), own):
-        parcel = row["parcel"]
-        writer.writerow(
-            [
-                no_formula(parcel.barcode),
-                no_formula(parcel.service_point.name),
-                no_formula(row["region"]),
-                f"{localtime(parcel.ready_at):%Y-%m-%d %H:%M}" if parcel.ready_at else "",
-                f"{localtime(parcel.hold_until):%Y-%m-%d %H:%M}",
-                row["days"],
-            ]
-        )
-    # With a byte order mark, or Excel would not read Chinese from UTF-8.
-    response = HttpResponse("\ufeff" + file.getvalue(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="overdue-{localdate()}.csv"'
-    return response

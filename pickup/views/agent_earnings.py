@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Any
+from urllib.parse import urlencode
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.timezone import localdate
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from network.models import Agent, Region
+from network import exports
+from network.models import Agent, Region, User
 from pickup import ledger
 from pickup.models import Posting
-from pickup.views.agent import for_agent, shown
+from pickup.views.agent import agent_of, for_agent, shown
 from pickup.views.earnings import (
     LINES,
     chosen_days,
-    csv_of,
+    export_of,
     in_days,
     line_of,
+    lines_sheet,
     money,
+    number_of,
     periods_at,
-    statement_as_csv,
     statement_postings,
+    statement_sheet,
     statement_shown,
     sums_of,
 )
@@ -40,7 +46,7 @@ def earnings(request: HttpRequest, agent: Agent) -> HttpResponse:
         agent,
         day_address=lambda day: in_days(lines_page, day, day),
         statement_address=lambda row: reverse("agent-statement", args=[row.pk]),
-        csv_address=reverse("agent-earnings-csv"),
+        list_name="agent-earnings",
     )
     first, last = context["first"], context["last"]
     context["by_region"] = by_region(agent, first, last)
@@ -62,25 +68,21 @@ def by_region(agent: Agent, first: date, last: date) -> list[dict[str, Any]]:
     ]
 
 
-def _asked(request: HttpRequest, agent: Agent) -> tuple[date, date, str, Region | None, Any]:
-    """The days, what is wrong with them, the region, and the postings of them; with a stranger's region, none."""
-    _name, first, last, error = chosen_days(request, periods_at(localdate()))
-    rows = ledger.between(ledger.earned_by(agent), first=first, last=last)
-    region = None
-    number = request.GET.get("region", "")
-    if number:
-        known = number.isascii() and number.isdigit() and len(number) < 18
-        region = Region.objects.filter(appointments__agent=agent, pk=int(number)).first() if known else None
-        if region is None:
-            raise Http404
-        rows = rows.filter(region=region)
-    return first, last, error, region, ledger.with_causes(rows)
+def own_region(agent: Agent, asked: dict[str, str]) -> tuple[bool, Region | None]:
+    """Whether a region was asked for, and which; None for a stranger's and for what is none."""
+    if not asked.get("region"):
+        return False, None
+    return True, Region.objects.filter(appointments__agent=agent, pk=number_of(asked, "region")).first()
 
 
 @for_agent
 @require_safe
 def lines(request: HttpRequest, agent: Agent) -> HttpResponse:
-    first, last, error, region, rows = _asked(request, agent)
+    _name, first, last, error = chosen_days(request, periods_at(localdate()))
+    asked, region = own_region(agent, request.GET.dict())
+    if asked and region is None:
+        raise Http404
+    rows = ledger.with_causes(ledger.between(earned_in(agent, region), first=first, last=last))
     part = part_of(request, rows.order_by("-id"), size=LINES)
     more = {"region": region.pk} if region else {}
     context = {
@@ -90,7 +92,7 @@ def lines(request: HttpRequest, agent: Agent) -> HttpResponse:
         "region": region,
         "part": part,
         "lines": [line_of(posting, why_of(posting)) for posting in part.rows],
-        "csv": in_days(reverse("agent-earnings-csv"), first, last, **more),
+        "export": export_of("agent-earnings", first, last, **more),
     }
     return shown(request, agent, "pickup/agent_lines.html", context, status=400 if error else 200)
 
@@ -100,29 +102,34 @@ def why_of(posting: Posting) -> str:
     return reverse("why", args=[posting.handover.parcel.barcode]) if posting.handover else ""
 
 
-@for_agent
-@require_safe
-def earnings_csv(request: HttpRequest, agent: Agent) -> HttpResponse:
-    first, last, error, _region, rows = _asked(request, agent)
-    if error:
-        return HttpResponse(error, status=400, content_type="text/plain; charset=utf-8")
-    return csv_of(rows.order_by("id"), name=f"earnings-{first}-{last}.csv")
+def earned_in(agent: Agent, region: Region | None) -> QuerySet[Posting]:
+    rows = ledger.earned_by(agent)
+    return rows.filter(region=region) if region else rows
+
+
+@exports.listing("agent-earnings", gettext_lazy("Earnings"))
+def earnings_list(user: User, filters: exports.Filters) -> exports.Sheet:
+    agent = agent_of(user)
+    asked, region = own_region(agent, filters)
+    if asked and region is None:
+        raise exports.NotYours
+    return lines_sheet(earned_in(agent, region), filters)
 
 
 @for_agent
 @require_safe
 def statement(request: HttpRequest, agent: Agent, statement_id: int) -> HttpResponse:
     row = get_object_or_404(ledger.statements_of(agent), pk=statement_id)
-    part = part_of(request, statement_postings(row).order_by("id"), size=LINES)
+    part = part_of(request, ledger.with_causes(statement_postings(row)).order_by("id"), size=LINES)
     context = {
         "statement": statement_shown(row),
         "part": part,
         "lines": [line_of(posting, why_of(posting)) for posting in part.rows],
+        "export": {"name": "agent-statement", "query": urlencode({"statement": row.pk})},
     }
     return shown(request, agent, "pickup/agent_statement.html", context)
 
 
-@for_agent
-@require_safe
-def statement_csv(request: HttpRequest, agent: Agent, statement_id: int) -> HttpResponse:
-    return statement_as_csv(get_object_or_404(ledger.statements_of(agent), pk=statement_id))
+@exports.listing("agent-statement", gettext_lazy("Statement"))
+def statement_list(user: User, filters: exports.Filters) -> exports.Sheet:
+    return statement_sheet(agent_of(user), filters)

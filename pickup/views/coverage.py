@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib.auth.decorators import login_required
@@ -17,7 +18,9 @@ from django.utils.translation import pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from network import exports
 from network.models import Appointment, Level, Region, User
+from network.tables import Cell, Column
 from network.views.sign_in import homes_of
 from pickup import coverage
 from pickup.coverage import Load, Report, Share
@@ -94,9 +97,40 @@ def coverage_page(request: HttpRequest) -> HttpResponse:
             "after": percent(told.total.covered + told.plan.covered, told.total.addresses),
             "at_least": percent(told.plan.covered, told.plan.bound),
             "picture": picture(told),
+            "export": {"name": "coverage", "query": urlencode({name: form[name].value() for name in USUAL})},
             "loads": [load_shown(load) for load in coverage.tomorrow(at=at, regions=regions, limit=LOADS)],
         }
     return render(request, "pickup/coverage.html", context)
+
+
+@exports.listing("coverage", _("Coverage"))
+def coverage_list(user: User, filters: exports.Filters) -> exports.Sheet:
+    """The table by region, all of it: the page shows the largest."""
+    try:
+        regions = regions_of(user)
+    except Http404 as refused:
+        raise exports.NotYours from refused
+    form = CoverageForm(USUAL | filters)
+    if not form.is_valid():
+        raise exports.BadFilter(str(_("The filter makes no sense.")))
+    asked = form.cleaned_data
+    within_m = float(asked["within_m"])
+    told = worked_out(at=now(), days=asked["days"], within_m=within_m, level=asked["level"], regions=regions)
+    names = Region.objects.in_bulk({share.region_id for share in told.regions} - {None})
+    titles = [_("Code"), _("Region"), _("Addresses"), _("At any hour"), _("Workdays 9–18"), _("Workdays 18–22")]
+    columns = [Column(str(title)) for title in [*titles, _("Weekend 9–22")]]
+    return exports.Sheet(columns, _shares(told, names), len(told.regions))
+
+
+def _shares(told: Report, names: dict[int, Region]) -> Iterator[list[Cell]]:
+    """Parts of one instead of percent, so that they can be reckoned with."""
+    for share in told.regions:
+        times = ((WORKDAYS, range(9, 18)), (WORKDAYS, range(18, 22)), (WEEKEND, range(9, 22)))
+        seen = [[share.by_hour[24 * day + hour] for day in days for hour in hours] for days, hours in times]
+        means = [share.covered, *(sum(one) / len(one) for one in seen)]
+        code = names[share.region_id].code if share.region_id in names else ""
+        parts = [round(mean / share.addresses, 4) if share.addresses else None for mean in means]
+        yield [code, name_of(share.region_id, names), share.addresses, *parts]
 
 
 def regions_of(user: User) -> list[int] | None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from decimal import Decimal
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Case, F, When
+from django.db.models import Case, F, QuerySet, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.utils.timezone import localdate, localtime, now
+from django.utils.timezone import localdate, now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from network import access, exports
+from network.models import ServicePoint, User
+from network.tables import Cell, Column
 from network.views.hours_form import day_from
 from pickup import ledger
 from pickup.models import Posting, Scan, Statement
@@ -50,16 +53,24 @@ def periods_at(today: date) -> dict[str, tuple[date, date]]:
     }
 
 
+def days_chosen(first_text: str | None, last_text: str | None) -> tuple[date | None, date | None, str]:
+    """Return the first and the last day that were typed, or neither of them and what is wrong."""
+    first, last = day_from(first_text), day_from(last_text)
+    if first is None or last is None:
+        return None, None, _("Choose the first and the last day.")
+    if first > last:
+        return None, None, _("The first day comes before the last.")
+    if (last - first).days >= LONGEST_DAYS:
+        return None, None, _("At most one year at a time.")
+    return first, last, ""
+
+
 def chosen_days(request: HttpRequest, periods: dict[str, tuple[date, date]]) -> tuple[str, date, date, str]:
     """Return the name of the period, or "", its first and last day, and what is wrong with the days that were typed."""
     if "from" in request.GET or "to" in request.GET:
-        first, last = (day_from(request.GET.get(name)) for name in ("from", "to"))
+        first, last, error = days_chosen(request.GET.get("from"), request.GET.get("to"))
         if first is None or last is None:
-            return "today", *periods["today"], _("Choose the first and the last day.")
-        if first > last:
-            return "today", *periods["today"], _("The first day comes before the last.")
-        if (last - first).days >= LONGEST_DAYS:
-            return "today", *periods["today"], _("At most one year at a time.")
+            return "today", *periods["today"], error
         return next((name for name, days in periods.items() if days == (first, last)), ""), first, last, ""
     name = request.GET.get("period", "month")
     if name not in periods:
@@ -76,7 +87,8 @@ def earnings(request: HttpRequest, worker: Worker) -> HttpResponse:
         worker.point,
         day_address=lambda day: reverse("earnings-day", args=[point_id, day.isoformat()]),
         statement_address=lambda row: reverse("statement", args=[point_id, row.pk]),
-        csv_address=reverse("earnings-csv", args=[point_id]),
+        list_name="earnings",
+        point=point_id,
     )
     return shown(request, worker, "pickup/earnings.html", context, status=400 if context["error"] else 200)
 
@@ -87,9 +99,12 @@ def sums_of(
     *,
     day_address: Callable[[date], str],
     statement_address: Callable[[Statement], str],
-    csv_address: str,
+    list_name: str,
+    **more: Any,
 ) -> dict[str, Any]:
-    """What the template `earnings_sums.html` shows of the period that was asked for."""
+    """What the template `earnings_sums.html` shows of the period that was asked for; `list_name` and `more` name the
+    list that takes its lines away.
+    """
     periods = periods_at(localdate())
     name, first, last, error = chosen_days(request, periods)
     sums = ledger.earned_in(payee, periods | {"chosen": (first, last)})
@@ -107,7 +122,7 @@ def sums_of(
         "statements": [
             statement_shown(row) | {"address": statement_address(row)} for row in ledger.statements_of(payee)[:24]
         ],
-        "csv": in_days(csv_address, first, last),
+        "export": export_of(list_name, first, last, **more),
     }
 
 
@@ -131,6 +146,10 @@ def _day_row(row: ledger.Earned, address: Callable[[date], str]) -> dict[str, An
 
 def in_days(address: str, first: date, last: date, **more: Any) -> str:
     return address + "?" + urlencode({"from": first, "to": last} | more)
+
+
+def export_of(name: str, first: date, last: date, **more: Any) -> dict[str, str]:
+    return {"name": name, "query": urlencode({"from": first, "to": last} | more)}
 
 
 def charts(days: list[ledger.Earned], *, first: date, last: date) -> list[dict[str, Any]]:
@@ -190,7 +209,7 @@ def earnings_day(request: HttpRequest, worker: Worker, day: str) -> HttpResponse
         "lines": [line_of(posting, _why(worker, posting)) for posting in part.rows],
         "before": chosen - timedelta(days=1),
         "after": chosen + timedelta(days=1) if chosen < localdate() else None,
-        "csv": in_days(reverse("earnings-csv", args=[worker.point.pk]), chosen, chosen),
+        "export": export_of("earnings", chosen, chosen, point=worker.point.pk),
     }
     return shown(request, worker, "pickup/earnings_day.html", context)
 
@@ -263,75 +282,96 @@ def _who(scan: Scan) -> str:
 @require_safe
 def statement(request: HttpRequest, worker: Worker, statement_id: int) -> HttpResponse:
     row = get_object_or_404(ledger.statements_of(worker.point), pk=statement_id)
-    part = part_of(request, statement_postings(row).order_by("id"), size=LINES)
-    lines = [line_of(posting, _why(worker, posting)) for posting in part.rows]
-    context = {"statement": statement_shown(row), "part": part, "lines": lines}
+    part = part_of(request, ledger.with_causes(statement_postings(row)).order_by("id"), size=LINES)
+    context = {
+        "statement": statement_shown(row),
+        "part": part,
+        "lines": [line_of(posting, _why(worker, posting)) for posting in part.rows],
+        "export": {"name": "statement", "query": urlencode({"point": worker.point.pk, "statement": row.pk})},
+    }
     return shown(request, worker, "pickup/earnings_statement.html", context)
 
 
-def statement_postings(row: Statement) -> Any:
+def statement_postings(row: Statement) -> QuerySet[Posting]:
     signed = Case(When(credit=row.account_id, then=F("amount_minor")), default=-F("amount_minor"))
-    return ledger.with_causes(Posting.objects.filter(line__statement=row).annotate(signed_minor=signed))
+    return Posting.objects.filter(line__statement=row).annotate(signed_minor=signed)
 
 
-@at_counter(person=True)
-@require_safe
-def statement_csv(request: HttpRequest, worker: Worker, statement_id: int) -> HttpResponse:
-    return statement_as_csv(get_object_or_404(ledger.statements_of(worker.point), pk=statement_id))
+LINE_COLUMNS = (
+    (gettext_lazy("Recorded"), True),
+    (gettext_lazy("Barcode"), False),
+    (gettext_lazy("What for"), False),
+    (gettext_lazy("Amount"), False),
+    (gettext_lazy("Currency"), False),
+    (gettext_lazy("Posting"), False),
+    (gettext_lazy("Payable from"), True),
+    (gettext_lazy("Statement"), False),
+    (gettext_lazy("Region"), False),
+)
 
 
-def statement_as_csv(row: Statement) -> HttpResponse:
-    name = f"statement-{row.settlement.period}-{row.settlement.currency}.csv"
-    extra = []
-    if row.carried_minor:
-        amount = ledger.plain(row.carried_minor, row.settlement.currency)
-        extra = [["", "", "", _("carried over"), amount, row.settlement.currency, "", "", row.settlement.period, ""]]
-    return csv_of(statement_postings(row).order_by("id"), name=name, extra=extra)
+def line_columns() -> list[Column]:
+    return [Column(str(title), moment=moment) for title, moment in LINE_COLUMNS]
 
 
-@at_counter(person=True)
-@require_safe
-def earnings_csv(request: HttpRequest, worker: Worker) -> HttpResponse:
-    _name, first, last, error = chosen_days(request, periods_at(localdate()))
-    if error:
-        return HttpResponse(error, status=400, content_type="text/plain; charset=utf-8")
-    rows = ledger.with_causes(ledger.between(ledger.earned_by(worker.point), first=first, last=last))
-    return csv_of(rows.order_by("id"), name=f"earnings-{first}-{last}.csv")
-
-
-def csv_of(postings: Iterable[Posting], *, name: str, extra: list[list[str]] | None = None) -> HttpResponse:
-    """Write postings for a spreadsheet: with a byte order mark, or Excel would not read Chinese from UTF-8."""
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(
-        [
-            _("Day"), _("Time"), _("Barcode"), _("What for"), _("Amount"), _("Currency"), _("Posting"),
-            _("Payable from"), _("Statement"), _("Region"),
+def lines_of(postings: QuerySet[Posting]) -> Iterator[list[Cell]]:
+    """Postings with the sign that their payee sees in `signed_minor`, oldest first."""
+    for posting in exports.in_parts(ledger.with_causes(postings), key="id"):
+        yield [
+            posting.recorded_at,
+            posting.handover.parcel.barcode if posting.handover else "",
+            posting.get_kind_display() + (f": {posting.reason}" if posting.reason else ""),
+            Decimal(ledger.plain(posting.signed_minor, posting.currency)),
+            posting.currency,
+            posting.pk,
+            posting.payable_at,
+            _period_of(posting),
+            posting.region.name if posting.region else "",
         ]
-    )  # fmt: skip
-    writer.writerows(extra or [])
-    for posting in postings:
-        signed: int = posting.signed_minor  # type: ignore[attr-defined]
-        at = localtime(posting.recorded_at)
-        writer.writerow(
-            [
-                f"{at:%Y-%m-%d}",
-                f"{at:%H:%M:%S}",
-                no_formula(posting.handover.parcel.barcode if posting.handover else ""),
-                no_formula(posting.get_kind_display() + (f": {posting.reason}" if posting.reason else "")),
-                ledger.plain(signed, posting.currency),
-                posting.currency,
-                posting.pk,
-                f"{localtime(posting.payable_at):%Y-%m-%d %H:%M}",
-                _period_of(posting),
-                no_formula(posting.region.name if posting.region else ""),
-            ]
-        )
-    response = HttpResponse("\ufeff" + file.getvalue(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
 
 
-def no_formula(text: str) -> str:
-    """Keep a spreadsheet from reading a text as a formula; the merchant chose the barcode."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+def number_of(filters: exports.Filters, name: str) -> int:
+    """A filter that is the number of a row; for what cannot be one 0, which no row has."""
+    text = filters.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+
+
+def _point_of(user: User, filters: exports.Filters) -> ServicePoint:
+    """The shop that is asked for, for somebody who works there today."""
+    point = ServicePoint.objects.filter(pk=number_of(filters, "point")).first()
+    if point is None or access.role_at(user, point) is None:
+        raise exports.NotYours
+    return point
+
+
+@exports.listing("earnings", gettext_lazy("Earnings"))
+def earnings_list(user: User, filters: exports.Filters) -> exports.Sheet:
+    return lines_sheet(ledger.earned_by(_point_of(user, filters)), filters)
+
+
+def lines_sheet(earned: QuerySet[Posting], filters: exports.Filters) -> exports.Sheet:
+    """What a payee earned on the days of the filter, line by line. Raises BadFilter."""
+    first, last, error = days_chosen(filters.get("from"), filters.get("to"))
+    if first is None or last is None:
+        raise exports.BadFilter(error)
+    rows = ledger.between(earned, first=first, last=last)
+    return exports.Sheet(line_columns(), lines_of(rows), rows.count())
+
+
+@exports.listing("statement", gettext_lazy("Statement"))
+def statement_list(user: User, filters: exports.Filters) -> exports.Sheet:
+    return statement_sheet(_point_of(user, filters), filters)
+
+
+def statement_sheet(payee: ledger.Payee, filters: exports.Filters) -> exports.Sheet:
+    """One statement of the payee, what was carried over first. Raises NotYours."""
+    row = ledger.statements_of(payee).filter(pk=number_of(filters, "statement")).first()
+    if row is None:
+        raise exports.NotYours
+    carried: list[list[Cell]] = []
+    if row.carried_minor:
+        currency, period = row.settlement.currency, row.settlement.period
+        amount = Decimal(ledger.plain(row.carried_minor, currency))
+        carried = [[None, "", _("carried over"), amount, currency, None, None, period, ""]]
+    rows = statement_postings(row)
+    return exports.Sheet(line_columns(), chain(carried, lines_of(rows)), rows.count() + len(carried))

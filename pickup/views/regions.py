@@ -16,12 +16,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 
-from network import atlas, tiles
+from network import access, atlas, exports, tiles
 from network.models import Level, Region, User
+from network.tables import Cell, Column
 from network.tiles import Show
 from network.views.regions import allow_tiles, asked_day, asked_level, drawn, end_of, for_staff, tile_template
 from network.views.sign_in import homes_of
 from pickup import orders, territory
+from pickup.review import REASONS
 
 Answer = TypeVar("Answer")
 
@@ -87,6 +89,17 @@ def region_map(request: HttpRequest, code: str = "") -> HttpResponse:
     return response
 
 
+@exports.listing("review", gettext_lazy("Review queue"))
+def review_list(user: User, filters: exports.Filters) -> exports.Sheet:
+    """How many orders wait for a person, by reason and merchant, and since when."""
+    if not (access.may_see_regions(user) and user.has_perm("pickup.view_order")):
+        raise exports.NotYours
+    columns = [Column(_("Reason")), Column(_("Merchant")), Column(_("Orders")), Column(_("Oldest"), moment=True)]
+    rows = territory.review_counts()
+    told: list[list[Cell]] = [[str(REASONS.get(row[0], row[0])), *row[1:]] for row in rows]
+    return exports.Sheet(columns, told, len(told))
+
+
 def _asked(request: HttpRequest) -> dict[str, Any]:
     """The filters of the page. What makes no sense is left out, so that an old link still opens."""
     asked: dict[str, Any] = {"level": None, "day": None, "points": Show.ALL}
@@ -133,7 +146,8 @@ def _may(request: HttpRequest) -> dict[str, bool]:
 def _panel(region: Region | None, *, may: dict[str, bool], at: datetime) -> dict[str, Any]:
     review = _unless_too_much(lambda: territory.review_of(region)) if may["review"] else None
     if region is None:
-        return {"region": None, "vacancies": atlas.vacancies(at=at), "review_queue": review}
+        queue = {"review_queue": review, "export": {"name": "review", "query": ""}}
+        return {"region": None, "vacancies": atlas.vacancies(at=at)} | queue
     month = localtime(at).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     context = atlas.facts_of(region, at=at) | {"review_queue": review, "month": month}
     if may["points"]:

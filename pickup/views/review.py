@@ -187,6 +187,7 @@ def _item_page(
         "reason": REASONS.get(order.review_reason, order.review_reason),
         "explained": EXPLAINED.get(order.review_reason, ""),
         "text": marked(item),
+        "barcode": order.parcels.order_by("id").values_list("barcode", flat=True).first(),
         "candidates": [(one, candidate_words(one), " › ".join(one.chain)) for one in item.candidates],
         "tried": [(point, metres, LOST_BY.get(lost, lost)) for point, metres, lost in item.tried],
         "desk": review.look(order, by=user, now=at),

@@ -53,7 +53,11 @@ def part_of(request: HttpRequest, rows: QuerySet[Any], *, size: int) -> Part:
 
 def searched(request: HttpRequest) -> str:
     """What was typed into the search; PostgreSQL has no NUL in its texts."""
-    return request.GET.get("q", "").replace("\x00", "").strip()[:64]
+    return search_text(request.GET.get("q", ""))
+
+
+def search_text(text: str) -> str:
+    return text.replace("\x00", "").strip()[:64]
 
 
 @at_counter()

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from network import history
 from network.clock import now
 from network.models import Level, Region, User
 from network.views.sign_in import homes_of
@@ -102,6 +103,11 @@ class VersionForm(forms.Form):
     )
     hold_days = forms.IntegerField(label=_("Storage, days"), min_value=1, max_value=60)
     payable_after_hours = forms.IntegerField(label=_("Fees payable after, hours"), min_value=0, max_value=2160)
+    because = forms.CharField(
+        label=_("Reason"),
+        max_length=history.REASON_LETTERS,
+        help_text=_("It stands in the history beside what you change."),
+    )
 
     def __init__(self, data: Any, *, base: Tariff, today: date) -> None:
         tomorrow = today + timedelta(days=1)
@@ -127,6 +133,7 @@ def tariffs_page(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         if not user.has_perm("pickup.add_tariff"):
             raise PermissionDenied
+        history.because(request.POST.get("because", ""))
         if draft.is_valid() and version.is_valid() and saved(user, draft, version):
             messages.success(request, _("Saved. It is in force from its date on."))
             return redirect("tariffs")
@@ -142,6 +149,7 @@ def tariffs_page(request: HttpRequest) -> HttpResponse:
         told = tariffs.preview(draft.tariff(valid_from=at), first=first, end=end, level=draft.cleaned_data["level"])
         context["preview"] = preview_shown(told, draft.currency)
         context["month"] = draft.cleaned_data["month"]
+    context["export"] = {"name": "admin:pickup.tariff", "query": ""}
     return render(request, "pickup/tariffs.html", context)
 
 

@@ -28,7 +28,7 @@ NOON = datetime(2026, 11, 18, 4, tzinfo=UTC)  # a Wednesday, 12:00 in Shanghai
 
 @pytest.fixture(autouse=True)
 def even_a_few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matching, "FEW", 0)
+    monkeypatch.setattr(matching, "FEW", 1)
 
 
 def demand(key: int, lat: float = 22.54, lon: float = 113.94, **fields: Any) -> Demand:

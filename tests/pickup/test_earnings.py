@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -18,9 +19,10 @@ from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from network.models import Appointment, ServicePoint, User
+from network.tables import no_formula
 from pickup import ledger, scanning, settlements
 from pickup.models import Account, Dispute, Handover, Parcel, Posting, Scan, Statement, Tariff
-from pickup.views.earnings import charts, no_formula
+from pickup.views.earnings import charts
 from tests import factories
 from tests.factories import make_parcel, make_point, make_ready_parcel, pick_up
 
@@ -63,6 +65,12 @@ class Page:
         response = self.client.get(f"/counter/{self.point.pk}/earnings/{path}", headers=ENGLISH)
         assert response.status_code == status
         return response.content.decode()
+
+    def file(self, name: str, status: Any = 200, **filters: Any) -> str:
+        body = {"name": name, "form": "csv", "query": urlencode(filters)}
+        response: Any = self.client.post("/exports/new/", body, headers=ENGLISH)
+        assert response.status_code == status
+        return b"".join(response).decode()
 
 
 def account(kind: str, currency: str, point: ServicePoint | None = None) -> Account:
@@ -239,7 +247,8 @@ def test_a_chosen_period_includes_both_its_days(page: Page, point: ServicePoint)
 )  # fmt: skip
 def test_days_that_make_no_period_are_said_and_nothing_breaks(page: Page, query: str) -> None:
     assert 'class="error"' in page(query, status=400)
-    page(f"csv/{query}", status=400)
+    filters = dict(parse_qsl(query[1:])) | {"point": str(page.point.pk)}
+    page.file("earnings", status=400, **filters)
 
 
 def test_an_unknown_period_or_day_does_not_exist(page: Page) -> None:
@@ -440,7 +449,8 @@ def test_the_statement_of_another_shop_does_not_exist(page: Page) -> None:
     close()
     row = Statement.objects.get(account__service_point=other)
     page(f"statements/{row.pk}/", status=404)
-    page(f"statements/{row.pk}/csv/", status=404)
+    page.file("statement", status=404, point=page.point.pk, statement=row.pk)
+    page.file("statement", status=404, point=other.pk, statement=row.pk)
 
 
 # Files
@@ -455,20 +465,20 @@ def test_the_file_of_a_period_has_one_row_for_each_line(page: Page, point: Servi
     posting = fee(point)
     give_back(posting, NOON)
     fee(point, NOON - 30 * DAY)
-    head, *rows = rows_of(page("csv/?from=2026-11-20&to=2026-11-20"))
-    assert head[0] == "Day"
-    assert [row[4:6] for row in rows] == [["20.00", "CNY"], ["-20.00", "CNY"]]
-    assert rows[0][:2] == ["2026-11-20", "12:00:00"]
-    assert rows[0][6] == str(posting.pk)
+    head, *rows = rows_of(page.file("earnings", point=point.pk, **{"from": "2026-11-20", "to": "2026-11-20"}))
+    assert head[0] == "Recorded (Asia/Shanghai)"
+    assert [row[3:5] for row in rows] == [["20.00", "CNY"], ["-20.00", "CNY"]]
+    assert rows[0][0] == "2026-11-20 12:00:00"
+    assert rows[0][5] == str(posting.pk)
 
 
 def test_no_cell_is_a_formula(page: Page, point: ServicePoint) -> None:
     fee(point, barcode="=HYPERLINK(1)")
     back = fee(point, barcode="@SUM")
     give_back(back, NOON, reason="-1+1")
-    [_head, *rows] = rows_of(page("csv/?from=2026-11-20&to=2026-11-20"))
-    assert [row[2] for row in rows] == ["'=HYPERLINK(1)", "'@SUM", "'@SUM"]
-    assert all(no_formula(cell) == cell for row in rows for cell in (row[2], row[3]))
+    [_head, *rows] = rows_of(page.file("earnings", point=point.pk, **{"from": "2026-11-20", "to": "2026-11-20"}))
+    assert [row[1] for row in rows] == ["'=HYPERLINK(1)", "'@SUM", "'@SUM"]
+    assert all(no_formula(cell) == cell for row in rows for cell in (row[1], row[2]))
 
 
 def test_the_file_of_a_statement_adds_up_to_its_total(page: Page, point: ServicePoint) -> None:
@@ -476,15 +486,15 @@ def test_the_file_of_a_statement_adds_up_to_its_total(page: Page, point: Service
     fee(point, NOON - 26 * DAY, minor=123)
     close()
     row = Statement.objects.get(account__service_point=point)
-    [_head, *rows] = rows_of(page(f"statements/{row.pk}/csv/"))
-    assert sum(round(float(cells[4]) * 100) for cells in rows) == row.total_minor
-    assert {cells[8] for cells in rows} == {"2026-10"}
+    [_head, *rows] = rows_of(page.file("statement", point=point.pk, statement=row.pk))
+    assert sum(round(float(cells[3]) * 100) for cells in rows) == row.total_minor
+    assert {cells[7] for cells in rows} == {"2026-10"}
 
 
 # Strangers
 
 
-PATHS = ("", "csv/", "day/2026-11-20/", "{fee}/", "statements/{statement}/", "statements/{statement}/csv/")
+PATHS = ("", "day/2026-11-20/", "{fee}/", "statements/{statement}/")
 
 
 @pytest.fixture

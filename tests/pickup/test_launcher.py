@@ -299,7 +299,7 @@ def test_libraries_in_folders_beside_the_usual_one_are_found(tmp_path: Path, mon
     (usual / "blas").mkdir(parents=True)
     (usual / "blas/libblas.so.3").touch()
     (usual / "perl").mkdir()
-    assert apt.library_folders(tmp_path) == [usual, libraries, usual / "blas"]
+    assert apt.folders_of_libraries(tmp_path) == [usual, libraries, usual / "blas"]
 
 
 # Programs
@@ -836,7 +836,7 @@ def test_up_serves_restarts_what_dies_and_stops_all_it_started(servers: Servers)
     address = Address("127.0.0.1", free_port())
     with manage(servers, "up", "--no-demo", "--bind", f"127.0.0.1:{address.port}") as up:
         try:
-            assert wait_for(address, seconds=60)
+            assert wait_for(address, seconds=300)
             children = json.loads((servers.home.root / "children.json").read_text())
             web, *_ = map(int, children)
             os.kill(web, signal.SIGKILL)
@@ -844,13 +844,13 @@ def test_up_serves_restarts_what_dies_and_stops_all_it_started(servers: Servers)
             give_up_at = time.monotonic() + 60
             while str(web) in (servers.home.root / "children.json").read_text() and time.monotonic() < give_up_at:
                 time.sleep(0.05)
-            assert wait_for(address, seconds=60)
+            assert wait_for(address, seconds=300)
             with manage(servers, "up", "--bind", f"127.0.0.1:{address.port}") as second:
-                assert "it runs already" in second.communicate(timeout=30)[0]
+                assert "it runs already" in second.communicate(timeout=300)[0]
                 assert second.returncode == 1
         finally:
             up.send_signal(signal.SIGTERM)
-            told = up.communicate(timeout=60)[0]
+            told = up.communicate(timeout=300)[0]
     assert up.returncode == 0, told
     assert f"Ready: {address}" in told
     assert "web ended by itself" in told

@@ -16,7 +16,7 @@ from PIL import Image
 from network import photos
 from network.models import Level, Region, ServicePoint, User
 from pickup import disputes, ledger, recipients, releases, scanning
-from pickup.models import Handover, ManualRelease, Parcel, Posting, Scan
+from pickup.models import Handover, ManualRelease, Parcel, PersonalDataRead, Posting, Scan
 from pickup.releases import Decision
 from pickup.scans import Answer, ScanIdReused, Scanner, UnknownScanner
 from tests import factories
@@ -78,8 +78,7 @@ def test_an_approval_posts_the_fees_of_the_pickups_time(
     parcel = make_ready_parcel(scanner, point, region_ids=factories.chain_ids(chain))
     release(scanner, parcel)
     late = factories.make_appointment(chain[Level.DISTRICT])
-    late.valid = late.valid.__class__(now(), late.valid.upper)
-    late.save(update_fields=["valid"])
+    factories.rewrite_appointment(late, now(), late.valid.upper)
     releases.decide(release_of(parcel), decision=Decision.APPROVED, by=admin, now=now())
     assert sorted(Posting.objects.values_list("kind", "amount_minor")) == [("agent_fee", 500), ("point_fee", 2000)]
     assert ledger.faults() == []
@@ -346,12 +345,16 @@ def test_the_admin_sees_the_photo_decides_and_leaves_a_trace(
     photo = client.get(f"/admin/pickup/manualrelease/{row.pk}/photo/")
     assert photo.headers["Content-Type"] == "image/jpeg"
     assert client.get(f"/admin/pickup/manualrelease/{row.pk}/change/").status_code == 200
-    client.post("/admin/pickup/manualrelease/", {"action": "approve", "_selected_action": [row.pk]})
+    client.post(
+        "/admin/pickup/manualrelease/", {"action": "approve", "because": "seen the photo", "_selected_action": [row.pk]}
+    )
     row.refresh_from_db()
     assert (row.decision, row.decided_by) == ("approved", admin)
     assert Posting.objects.count() == 1
     trace = [entry["change_message"] for entry in admin.logentry_set.values("change_message")]
-    assert sorted(trace) == ["approved", "photo opened"]
+    assert list(trace) == ["approved"]
+    [read] = PersonalDataRead.objects.filter(order=row.handover.parcel.order)
+    assert (read.by, read.fields) == (admin, ["photo"])
 
 
 def test_a_clerk_and_a_stranger_see_no_photo(

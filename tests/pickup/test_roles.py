@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.db import DatabaseError, connection, transaction
+from django.urls import get_resolver
 from django.utils.timezone import localdate, now
 
-from network import drafts, geocoding, memory
-from network.models import BoundarySet, Closing, ConfirmedPlace, Level, Region, ServicePoint
+from network import drafts, exports, geocoding, memory
+from network.models import BoundarySet, Closing, ConfirmedPlace, Export, Level, Region, ServicePoint
 from pickup import closings, orders, tasks
 from pickup.config import roles
 from pickup.config.roles import RIGHTS, ROLES, WEB, WORKER
@@ -92,13 +95,21 @@ class Sweeps:
 @pytest.fixture
 def sweeps(settings: Any, tmp_path: Any) -> Sweeps:
     settings.NOTICES_FILE = str(tmp_path / "notices.jsonl")
+    settings.EXPORTS_DIR = tmp_path
     return Sweeps(settings.SWEEPS)
 
 
 def test_the_worker_may_do_all_that_its_sweeps_do(sweeps: Sweeps) -> None:
     """Every scheduled task with something to do."""
     chain = factories.make_chain()
-    for part in (a_parcel_that_nobody_fetches, what_was_lost, a_remembered_text, shops_that_close, borders_that_move):
+    for part in (
+        a_parcel_that_nobody_fetches,
+        what_was_lost,
+        a_remembered_text,
+        shops_that_close,
+        borders_that_move,
+        a_long_list,
+    ):
         part(sweeps, chain)
     assert all(sweeps.runs.values()), f"a sweep without its lines here: {sweeps.runs}"
 
@@ -179,6 +190,34 @@ def borders_that_move(sweeps: Sweeps, chain: Chain) -> None:
     assert sweeps.run("preview_drafts") == 1
     asked.refresh_from_db()
     assert (asked.status, asked.message) == ("done", "")
+
+
+def a_long_list(sweeps: Sweeps, chain: Chain) -> None:
+    owner = factories.make_user(is_staff=True, is_superuser=True)
+    asked_for = Export.objects.create(made_by=owner, name="regions", form="csv", language="en")
+    assert sweeps.run("write_exports") == 1
+    asked_for.refresh_from_db()
+    with as_worker():
+        assert asked_for.state == "done"
+        Export.objects.update(ended_at=now() - timedelta(days=400))
+    sweeps.run("write_exports")
+    asked_for.refresh_from_db()
+    assert asked_for.state == "deleted"
+
+
+def test_the_worker_may_read_every_list_that_is_taken_away() -> None:
+    """A list that is long is written by the worker: what it may not read must not be offered as a file."""
+    owner = factories.make_user(is_staff=True, is_superuser=True)
+    get_resolver().url_patterns  # noqa: B018 - lists are registered beside their pages
+    names = [*exports.LISTS, *(f"admin:{model._meta.label_lower}" for model in admin.site._registry)]
+    read = set()
+    for name in names:
+        # Some lists are of one thing, which is not named here, or of somebody else's.
+        with as_worker(), suppress(exports.BadFilter, exports.NotYours):
+            list(exports.sheet_of(name, user=owner, filters={}).rows)
+            read.add(name)
+    assert {"regions", "admin:pickup.posting", "admin:network.user"} <= read
+    assert not {"admin:network.signinattempt", "admin:network.signincode", "admin:mfa.authenticator"} & read
 
 
 def test_functions_that_run_as_the_owner_have_a_pinned_path_and_are_called_by_nobody() -> None:

@@ -254,7 +254,12 @@ def typed(**fields: str) -> dict[str, str]:
 
 def saving(**fields: str) -> dict[str, str]:
     begins = (localdate(now()) + timedelta(days=3)).isoformat()
-    return typed(**({"name": "Spring", "begins": begins, "hold_days": "7", "payable_after_hours": "72"} | fields))
+    return typed(
+        **(
+            {"name": "Spring", "begins": begins, "hold_days": "7", "payable_after_hours": "72", "because": "agreed"}
+            | fields
+        )
+    )
 
 
 def test_the_page_shows_versions_and_asks_for_a_draft(client: Client, admin: User, scanner: Any, point: Any) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import datetime, time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django.utils.timezone import get_default_timezone, localdate, localtime
 
 from network import agents
+from network.history import RememberedCommand
 from network.models import Agent, Region
 
 MAX_REF = 64
 
 
-class Command(BaseCommand):
+class Command(RememberedCommand):
     help = (
         "Appoint an agent to a region; an agent nobody knows yet is made. The appointment holds from the start of the "
         "day --since (today) until the start of the day --until (a year later), in the network's time zone."

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO, Self
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from pydantic import Field, model_validator
 
 from network import points, rows
 from network.clock import now
+from network.history import RememberedCommand
 
 BATCH = 2_000
 
@@ -36,7 +37,7 @@ class PointRow(rows.Form):
         return points.PointDraft(**self.model_dump())
 
 
-class Command(BaseCommand):
+class Command(RememberedCommand):
     help = (
         "Make or change service points from a CSV file with the columns ref, name, lat, lon and perhaps city, address, "
         "capacity, phone; coordinates are WGS 84 degrees. A bad row is reported and the good ones are kept. The same "

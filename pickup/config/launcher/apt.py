@@ -178,7 +178,7 @@ def finish_alternatives(root: Path) -> None:
             link.symlink_to(control.name)
 
 
-def library_folders(root: Path) -> list[Path]:
+def folders_of_libraries(root: Path) -> list[Path]:
     """Return where an unpack keeps libraries, the folders beside the usual ones (blas, lapack) included."""
     triplet = sysconfig.get_config_var("MULTIARCH") or f"{platform.machine()}-linux-gnu"
     usual = [root / "usr/lib" / triplet, root / "lib" / triplet, root / "usr/lib"]

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 
-from .apt import Apt, library_folders
+from .apt import Apt, folders_of_libraries
 from .console import CannotGoOn, say
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -175,7 +175,7 @@ def write_scripts(unpacked: Unpacked) -> None:
     own = root / "usr/lib/chromium/chromium"
     # Its sandbox needs a setuid program, or rights that many systems deny; our tests visit only us.
     browser, options = (own, ["--no-sandbox"]) if own.exists() else (installed_browser(), [])
-    libraries = {"LD_LIBRARY_PATH": ":".join(map(str, library_folders(root)))}
+    libraries = {"LD_LIBRARY_PATH": ":".join(map(str, folders_of_libraries(root)))}
     if browser:
         alone = {} if browser != own else libraries
         write_script(unpacked.browser, [browser, *options], {"FONTCONFIG_FILE": str(fonts), **alone})

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .apt import Apt, library_folders
+from .apt import Apt, folders_of_libraries
 from .console import CannotGoOn, run, say
 
 OLDEST_POSTGRES = 15  # the first with NULLS NOT DISTINCT
@@ -153,7 +153,7 @@ def of_unpack(root: Path, folder: Path) -> Programs:
     return Programs(
         folder,
         {
-            "LD_LIBRARY_PATH": ":".join(map(str, library_folders(root))),
+            "LD_LIBRARY_PATH": ":".join(map(str, folders_of_libraries(root))),
             "PROJ_DATA": str(root / "usr/share/proj"),
             "GDAL_DATA": str(root / "usr/share/gdal"),
         },

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from network.clock import now
+from network.history import RememberedCommand
 from pickup import fees, settlements
 
 
-class Command(BaseCommand):
+class Command(RememberedCommand):
     help = "Close a month that is over: every payable posting goes into one statement. Again it changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:

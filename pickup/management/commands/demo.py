@@ -7,13 +7,14 @@ import sys
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.timezone import now
 
+from network.history import RememberedCommand
 from pickup import demo
 
 
-class Command(BaseCommand):
+class Command(RememberedCommand):
     help = (
         "Make a demo: Guangdong's real boundaries, 300 service points, 5,000 orders and a week of real scans. The same "
         "seed on an empty database gives the same table; a demo that was cut short goes on where it stopped."

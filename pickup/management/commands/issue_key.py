@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.timezone import localdate
 
 from network import access
+from network.history import RememberedCommand
 from network.models import Device, ServicePoint
 from pickup.models import Merchant, MerchantKey
 
 
-class Command(BaseCommand):
+class Command(RememberedCommand):
     help = (
         "Make an API key for a merchant, who is made if unknown, or for a new device of a service point. The key is "
         "printed once, alone; only its hash is stored."

@@ -8,11 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from pydantic import ValidationError
 
 from network import rows
 from network.clock import now
+from network.history import RememberedCommand
 from pickup import forms, orders
 from pickup.models import Merchant
 
@@ -21,7 +22,7 @@ QUIET_S = 2.0
 COLUMN_OF = {"address.text": "address", "address": "lat"}  # "lat and lon come together" is said of the address
 
 
-class Command(BaseCommand):
+class Command(RememberedCommand):
     help = (
         "Take orders in from a CSV file with the columns reference, name, phone, address and perhaps city, lat, lon, "
         "size, service_point, barcode, or from a JSONL file whose lines are bodies as the API takes them. A bad row is "
