@@ -18,6 +18,7 @@ from pickup import codes, recipients, settlements
 from pickup.models import Merchant, Parcel, Posting, Recipient, Statement, StockCount, StockCountLine
 from pickup.scans import Scanner
 from tests import factories
+from tests.roles import as_owner
 
 AREAS: dict[str, list[str]] = {
     "staff": [],
@@ -104,7 +105,8 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         parcel = factories.make_ready_parcel(
             scanner, point, region_ids=ids, merchant=merchant, phone=phone, barcode=f"{mark}-PN/{number}"
         )
-        type(parcel.order).objects.filter(pk=parcel.order_id).update(reference=f"{mark}-ORDER-{number}")
+        with as_owner():  # a reference never changes
+            type(parcel.order).objects.filter(pk=parcel.order_id).update(reference=f"{mark}-ORDER-{number}")
         box = recipients.seal(recipients.Contact(person, phone, f"{mark}路9号之{number}"))
         Recipient.objects.filter(order=parcel.order_id).update(
             sealed=box, masked_name=recipients.mask_name(person), phone_last4=phone[-4:]
