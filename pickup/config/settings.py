@@ -113,6 +113,7 @@ MIDDLEWARE = [
     "network.history.HistoryMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "pickup.config.away.AwayMiddleware",
 ]
 ROOT_URLCONF = "pickup.config.urls"
 WSGI_APPLICATION = "pickup.config.wsgi.application"

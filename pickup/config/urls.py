@@ -12,4 +12,4 @@ urlpatterns = [
 ]
 
 handler404 = "pickup.api.errors.not_found"
-handler500 = "pickup.api.errors.failed"
+handler500 = "pickup.config.away.failed"
