@@ -17,11 +17,12 @@ from pickup.config.launcher.home import Home
 from pickup.config.launcher.servers import Servers
 from pickup.config.settings import PICKUP_HOME
 from tests.faults.live import Live, until
+from tests.leftovers import none_left
 
 
 @pytest.fixture(scope="session")
 def one_network() -> Iterator[Live]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, none_left(Path(folder)):
         Path(folder).chmod(0o755)  # the servers' user must be able to enter
         home = Home(Path(folder))
         home.make()

@@ -19,6 +19,7 @@ from django.db import connection
 from pickup.config import checks
 from pickup.config.launcher.home import PROJECT, Home, new_secrets
 from pickup.config.launcher.servers import Servers
+from tests.leftovers import none_left
 from tests.roles import as_owner, role
 
 pytestmark = pytest.mark.django_db
@@ -121,7 +122,7 @@ def test_a_database_that_is_away_is_told_and_no_traceback(monkeypatch: pytest.Mo
 
 @pytest.fixture(scope="module")
 def scratch() -> Iterator[Servers]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, none_left(Path(folder)):
         Path(folder).chmod(0o755)
         place = Home(Path(folder))
         place.make()

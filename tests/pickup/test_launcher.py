@@ -47,6 +47,7 @@ from pickup.config.launcher.postgres import Postgres
 from pickup.config.launcher.processes import Child, Children
 from pickup.config.launcher.programs import Programs
 from pickup.config.launcher.servers import Keeper, Servers
+from tests.leftovers import none_left
 
 ME = Owner(os.geteuid(), os.getegid())
 
@@ -712,7 +713,7 @@ def test_a_script_starts_its_program_with_the_variables_and_arguments_given(tmp_
 @pytest.fixture
 def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
     """A home of its own that the servers' user can enter, which pytest's folders are not for root."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, none_left(Path(folder)):
         Path(folder).chmod(0o755)
         place = Home(Path(folder))
         place.make()
