@@ -28,10 +28,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.urls import reverse
 from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime, now
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from network import access, exports, history, regions
+from network.clock import now
 from network.forms import PhoneField
 from network.models import (
     Address,

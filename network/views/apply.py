@@ -11,11 +11,12 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.timezone import localdate, now
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from network import atlas, opening, point_applications, points, tiles
+from network.clock import now
 from network.forms import PointApplicationForm
 from network.models import PointApplication, User
 from network.point_applications import Draft, Refused

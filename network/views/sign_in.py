@@ -12,7 +12,6 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -20,6 +19,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from network import access, members
 from network.access import Purpose, Role
+from network.clock import now
 from network.forms import CodeForm, PhoneForm, ResetForm, SignInForm, spaced
 from network.messages import NotSent
 from network.models import User

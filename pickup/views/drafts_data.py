@@ -6,10 +6,10 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from network import boundaries, publishing
+from network.clock import now
 from network.models import RegionDraft
 from network.views.drafts import (
     Refused,

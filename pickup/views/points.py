@@ -14,12 +14,13 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.timezone import localdate, now
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 
 from network import assignment, atlas, point_applications, points, tiles
+from network.clock import now
 from network.forms import PlaceForm, spaced
 from network.models import Pause, PointApplication, ServicePoint, Size, User
 from network.views.apply import map_config

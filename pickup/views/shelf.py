@@ -11,10 +11,10 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from network.clock import now
 from network.points import midnight
 from pickup import notices, parcels, stock, tasks
 from pickup.models import Parcel

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import time_machine
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.internal.auth import STATE_SESSION_KEY
 from django.contrib.sessions.models import Session
@@ -27,6 +26,7 @@ from network.models import Invitation, Membership, SignInAttempt, SignInCode, Us
 from network.views import account
 from network.views.sign_in import SIGNED_IN_AT, address_of
 from tests import factories
+from tests.clock import everywhere_at
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"
@@ -130,7 +130,7 @@ def test_after_ten_wrong_passwords_even_the_right_one_waits(client: Client, pers
     status, page = sign_in(client)
     assert status == 429
     assert "Try again in 15 minutes" in page
-    with time_machine.travel(now() + access.WRONG_COUNT_FOR + timedelta(seconds=1)):
+    with everywhere_at(now() + access.WRONG_COUNT_FOR + timedelta(seconds=1)):
         assert sign_in(client) == (302, "/")
 
 
@@ -343,7 +343,7 @@ def test_a_new_code_ends_the_one_before(client: Client, person: User, outbox: Pa
 
 def test_a_code_is_too_old_after_ten_minutes(client: Client, person: User, outbox: Path) -> None:
     ask(client)
-    with time_machine.travel(now() + access.CODE_LASTS):
+    with everywhere_at(now() + access.CODE_LASTS):
         assert "works no more" in type_code(client, sent(outbox)[0]["code"])[1]
 
 
@@ -432,18 +432,18 @@ def test_a_phone_gets_three_codes_in_ten_minutes_and_a_lost_cache_gives_no_more(
     status, page = ask(Client())
     assert (status, len(sent(outbox))) == (429, 3)
     assert "Try again in 10 minutes" in page
-    with time_machine.travel(now() + access.CODE_LASTS + timedelta(seconds=1)):
+    with everywhere_at(now() + access.CODE_LASTS + timedelta(seconds=1)):
         assert ask(client)[0] == 302
 
 
 def test_a_phone_gets_eight_codes_in_a_day(client: Client, person: User, outbox: Path) -> None:
     begin = now()
     for number in range(8):
-        with time_machine.travel(begin + number * timedelta(minutes=11)):
+        with everywhere_at(begin + number * timedelta(minutes=11)):
             assert ask(client)[0] == 302
-    with time_machine.travel(begin + timedelta(hours=23)):
+    with everywhere_at(begin + timedelta(hours=23)):
         assert ask(client)[0] == 429
-    with time_machine.travel(begin + timedelta(hours=24, minutes=5)):
+    with everywhere_at(begin + timedelta(hours=24, minutes=5)):
         assert ask(client)[0] == 302
     assert len(sent(outbox)) == 9
 
@@ -551,7 +551,7 @@ def test_codes_are_in_no_log_and_no_row(
 
 def test_codes_that_no_longer_count_are_deleted(client: Client, person: User) -> None:
     ask(client)
-    with time_machine.travel(now() + timedelta(days=15)):
+    with everywhere_at(now() + timedelta(days=15)):
         ask(Client())
         assert SignInCode.objects.count() == 1
         assert Session.objects.count() == 1  # the stranger's of that time is gone as well
