@@ -1,17 +1,17 @@
 """Thieves: guessed codes, forged and moved tokens. What a proof is, only its recipient's device knows.
 
-`PICKUP_LONG=1` runs the promised numbers (10,000 mutated tokens, 64 threads with 10,000 guesses); else a short form.
+`--long` runs the promised numbers (10,000 mutated tokens, 64 threads with 10,000 guesses); else a short form.
 """
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import base45
@@ -19,7 +19,8 @@ import pytest
 from django.db import connection
 from django.utils.timezone import now
 
-from pickup import scanning, verification
+import pickup.models
+from pickup import codes, scanning, verification
 from pickup.models import Handover, Parcel, PickupCode, Scan, WrongCodeDay
 from pickup.parcels import issue_code
 from pickup.scans import Scanner
@@ -27,8 +28,7 @@ from tests import factories
 from tests.factories import code_of, make_point, make_ready_parcel, scan, token_of
 from tests.roles import as_owner
 
-LONG = os.environ.get("PICKUP_LONG") == "1"
-TOKENS, THREADS, GUESSES = (10_000, 64, 10_000) if LONG else (1_000, 16, 320)
+HAND_OVER_SQL = (Path(pickup.models.__file__).parent / "sql" / "handover.sql").read_text()
 B45 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 
 
@@ -62,7 +62,8 @@ def mutations(token: str, others: list[str], chance: random.Random) -> Iterator[
 
 
 @pytest.mark.django_db
-def test_no_mutated_token_hands_anything_over() -> None:
+def test_no_mutated_token_hands_anything_over(is_long: bool) -> None:
+    count = 10_000 if is_long else 1_000
     point = make_point()
     scanner = factories.scanner_of(point)
     parcels = [make_ready_parcel(scanner, point) for _ in range(5)]
@@ -70,14 +71,55 @@ def test_no_mutated_token_hands_anything_over() -> None:
     tokens = [token_of(parcel) for parcel in parcels]
     forged = mutations(tokens[0], tokens[1:], chance)
     told: Counter[str] = Counter()
-    for _ in range(TOKENS // 100):
+    for _ in range(count // 100):
         batch = [scan("pickup", parcels[0], token=next(forged)) for _ in range(100)]
         answers = scanning.record_batch(scanner, batch)
         told.update(answer.verdict for answer in answers)  # type: ignore[union-attr]
     assert set(told) <= {"wrong_code", "code_revoked"}
-    assert sum(told.values()) == TOKENS
+    assert sum(told.values()) == count
     assert not Handover.objects.exists()
     assert scanning.record(scanner, scan("pickup", parcels[0], token=tokens[0])).verdict == "ok", "the control"
+
+
+class AnySignature:
+    """A key that says yes to everything."""
+
+    def verify(self, signature: bytes, body: bytes) -> None:
+        return None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("compared", "taken"), [(True, False), (False, True)], ids=["second line", "control"])
+def test_a_forged_signature_is_not_enough_while_the_secret_is_compared(
+    monkeypatch: pytest.MonkeyPatch, compared: bool, taken: bool
+) -> None:
+    """Two guards, one behind the other: without the first nothing is lost, without both of them forged tokens work."""
+    point = make_point()
+    scanner = factories.scanner_of(point)
+    parcels = [make_ready_parcel(scanner, point) for _ in range(3)]
+    tokens = [token_of(parcel) for parcel in parcels]
+    forged = mutations(tokens[0], tokens[1:], random.Random(6))
+    monkeypatch.setattr(codes, "_public_key", lambda kid: AnySignature())
+    if not compared:
+        unguarded = HAND_OVER_SQL.replace("p_proof_hash = secret.token_hash", "TRUE")
+        assert unguarded != HAND_OVER_SQL
+        with as_owner(), connection.cursor() as cursor:
+            cursor.execute(unguarded)
+    mine = (token for token in forged if is_of(parcels[0], token) and secret_in(token) != secret_in(tokens[0]))
+    answers = [scanning.record(scanner, scan("pickup", parcels[0], token=next(mine))) for _ in range(20)]
+    assert ("ok" in {answer.verdict for answer in answers}) == taken
+    assert Handover.objects.exists() == taken
+
+
+def is_of(parcel: Parcel, token: str) -> bool:
+    try:
+        return codes.read_token(token).parcel == parcel.uuid
+    except codes.ForgedToken:
+        return False
+
+
+def secret_in(token: str) -> bytes:
+    return codes.read_token(token).secret
 
 
 @pytest.mark.django_db
@@ -124,12 +166,13 @@ def compared() -> Counter[int]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_however_many_guess_five_are_compared_in_a_codes_life_and_twenty_in_a_shops_day() -> None:
+def test_however_many_guess_five_are_compared_in_a_codes_life_and_twenty_in_a_shops_day(is_long: bool) -> None:
+    threads, guesses = (64, 10_000) if is_long else (16, 320)
     point = make_point()
     scanner = factories.scanner_of(point)
     parcels = [make_ready_parcel(scanner, point) for _ in range(8)]
     for _ in range(3):  # the rests after three wrong codes pass in between
-        guess(scanner, parcels, GUESSES // 3, THREADS)
+        guess(scanner, parcels, guesses // 3, threads)
         PickupCode.objects.update(paused_until=now() - timedelta(seconds=1))
     assert max(compared().values()) <= 5
     assert sum(compared().values()) == 20

@@ -2,13 +2,12 @@
 
 Of the answers 20 % are cut: the server has done its work and nobody heard. A repeat of an accepted scan says so in
 `verdict` and `message` (docs/decisions/0007); the rest of it, and all of a refused one, is the same to the byte.
-`PICKUP_LONG=1` makes 1,000 calls, the short form 150.
+`--long` makes 1,000 calls, the short form 150.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 from typing import Any
 from uuid import uuid4
@@ -24,8 +23,12 @@ from tests.factories import make_device, make_merchant, make_parcel, make_point,
 
 pytestmark = pytest.mark.django_db
 
-CALLS = 1_000 if os.environ.get("PICKUP_LONG") == "1" else 150
 RETRIES = 5
+
+
+@pytest.fixture
+def calls(is_long: bool) -> int:
+    return 1_000 if is_long else 150
 
 
 class Caller:
@@ -56,13 +59,13 @@ def plain(answer: bytes) -> dict[str, Any]:
     return {name: value for name, value in json.loads(answer).items() if name not in ("verdict", "message")}
 
 
-def test_scans_are_answered_as_the_first_time() -> None:
+def test_scans_are_answered_as_the_first_time(calls: int) -> None:
     chance = random.Random(3)
     point = make_point(capacity=10_000)
     region_ids = factories.chain_ids(factories.make_chain())
     caller = Caller(make_device(point)[1], chance)
     cuts = 0
-    for number in range(CALLS // 3):
+    for number in range(calls // 3):
         parcel = make_parcel(point, region_ids=region_ids)
         body = {"scan_id": str(uuid4()), "kind": "arrival", "barcode": parcel.barcode, "event_at": now().isoformat()}
         for step in ("arrival", "pickup", "another"):
@@ -86,17 +89,17 @@ def test_scans_are_answered_as_the_first_time() -> None:
                 assert given[0] == given[1], "a refusal repeats word for word"
         changed = caller.send("scans", body | {"event_at": "2026-01-01T00:00:00Z"})
         assert changed[0] == 422
-    assert cuts > CALLS // 10
+    assert cuts > calls // 10
     assert Scan.objects.values("scan_id").distinct().count() == Scan.objects.count()
     assert Handover.objects.count() == Posting.objects.count() == Parcel.objects.filter(status="collected").count()
     assert ledger.faults() == []
 
 
-def test_orders_are_answered_as_the_first_time() -> None:
+def test_orders_are_answered_as_the_first_time(calls: int) -> None:
     chance = random.Random(4)
     factories.make_chain()
     caller = Caller(make_merchant()[1], chance)
-    for number in range(CALLS // 10):
+    for number in range(calls // 10):
         body = {
             "reference": f"R{number}",
             "recipient": {"name": "王小明", "phone": "13800138000"},
@@ -109,4 +112,4 @@ def test_orders_are_answered_as_the_first_time() -> None:
         assert len({content for _, content in given}) == 1
         status, content = caller.send("orders", body | {"parcels": [{}, {}]})
         assert (status, json.loads(content)["error"]["code"]) == (409, "reference_conflict")
-    assert Order.objects.count() == CALLS // 10
+    assert Order.objects.count() == calls // 10
