@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.utils import translation
 
 from tests import factories
 
@@ -38,6 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def is_long(request: pytest.FixtureRequest) -> bool:
     """Whether to run as many as the promise says, and not as many as a quick check takes."""
     return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(autouse=True)
+def language_of_its_own() -> None:
+    """A request leaves its language behind in the thread, where the next test would find it."""
+    translation.deactivate()
 
 
 @pytest.fixture

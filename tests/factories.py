@@ -124,7 +124,7 @@ def make_point(lat: float = 22.535, lon: float = 113.935, **fields: Any) -> Serv
 
 
 def make_user(**fields: Any) -> User:
-    phone = fields.pop("phone", f"+86139{number():08d}")
+    phone = fields.pop("phone", f"+86150{number():08d}")
     return User.objects.create_user(phone, fields.pop("password", None), **fields)
 
 

@@ -809,7 +809,7 @@ def test_up_serves_restarts_what_dies_and_stops_all_it_started(servers: Servers)
     address = Address("127.0.0.1", free_port())
     with manage(servers, "up", "--no-demo", "--bind", f"127.0.0.1:{address.port}") as up:
         try:
-            assert wait_for(address, seconds=60)
+            assert wait_for(address, seconds=300)
             children = json.loads((servers.home.root / "children.json").read_text())
             web, *_ = map(int, children)
             os.kill(web, signal.SIGKILL)
@@ -817,13 +817,13 @@ def test_up_serves_restarts_what_dies_and_stops_all_it_started(servers: Servers)
             give_up_at = time.monotonic() + 60
             while str(web) in (servers.home.root / "children.json").read_text() and time.monotonic() < give_up_at:
                 time.sleep(0.05)
-            assert wait_for(address, seconds=60)
+            assert wait_for(address, seconds=300)
             with manage(servers, "up", "--bind", f"127.0.0.1:{address.port}") as second:
                 assert "it runs already" in second.communicate(timeout=30)[0]
                 assert second.returncode == 1
         finally:
             up.send_signal(signal.SIGTERM)
-            told = up.communicate(timeout=60)[0]
+            told = up.communicate(timeout=300)[0]
     assert up.returncode == 0, told
     assert f"Ready: {address}" in told
     assert "web ended by itself" in told
