@@ -210,14 +210,15 @@ TRIES = 5
 LEASE = timedelta(seconds=settings.ORDER_LEASE_S)
 FAILED = "processing_failed"
 
+# MATERIALIZED: a plan may ask a subquery again for each row, and each time it would lock `limit` others.
 CLAIM = """
-    UPDATE pickup_order SET tries = tries + 1, next_try_at = %(until)s
-    WHERE id IN (
+    WITH taken AS MATERIALIZED (
         SELECT id FROM pickup_order
         WHERE status = %(status)s AND (tries > 0) = %(tried)s AND (next_try_at IS NULL OR next_try_at <= %(now)s)
               AND (%(only)s::bigint[] IS NULL OR id = ANY (%(only)s))
         ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-    RETURNING id
+    UPDATE pickup_order o SET tries = tries + 1, next_try_at = %(until)s FROM taken WHERE o.id = taken.id
+    RETURNING o.id
 """
 
 
