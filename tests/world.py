@@ -12,10 +12,10 @@ from django.contrib.auth.models import Permission
 from django.contrib.gis.geos import Point
 from django.utils.timezone import localdate, now
 
-from network import members
+from network import drafts, members
 from network.models import Device, Export, Level, PointApplication, PointProposal, Region, ServicePoint, User
 from pickup import codes, recipients, settlements
-from pickup.models import Merchant, Parcel, Posting, Recipient, Statement, StockCount, StockCountLine
+from pickup.models import ImpactPreview, Merchant, Parcel, Posting, Recipient, Statement, StockCount, StockCountLine
 from pickup.scans import Scanner
 from tests import factories
 from tests.roles import as_owner
@@ -25,6 +25,8 @@ AREAS: dict[str, list[str]] = {
     "staff-regions": [
         *("network.view_region", "network.view_appointment", "network.view_boundary", "network.view_agent"),
         *("network.view_appointmentapplication", "network.view_pointproposal"),
+        *("network.view_regiondraft", "network.add_regiondraft", "network.change_regiondraft"),
+        "network.publish_regiondraft",
     ],
     "staff-points": [
         *("network.view_region", "network.view_servicepoint", "network.change_servicepoint"),
@@ -95,6 +97,10 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         applicant=owner, name=f"{mark}-OPENING", address=f"{mark}-OPENING", phone="+8613800138000",
         location=Point(lon, lat), capacity=10, photo=b"jpeg", made_at=now(),
     )  # fmt: skip
+    borders = drafts.create(name=f"{mark}-BORDERS", author=factories.make_user(is_staff=True), now=now())
+    foreseen = ImpactPreview.objects.create(
+        draft=borders, drawn=1, version=1, since=now(), is_now=True, asked_by=borders.author, asked_at=now()
+    )
     merchant, merchant_key = factories.make_merchant(name=f"{mark}-MERCHANT")
     device, device_key = factories.make_device(point)
     _phone, phone_key = factories.make_device(point)
@@ -157,6 +163,8 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
             "application_id": wanted.pk,
             "point_application": opening.pk,
             "proposal_id": proposal.pk,
+            "draft_id": borders.pk,
+            "preview_id": foreseen.pk,
             "zoom": 3,
             "x": 6,
             "y": 3,
@@ -170,7 +178,7 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         marks={
             *(f"{mark}-{what}" for what in ("REF", "SHOP", "CITY", "OWNER", "CLERK", "AGENT", "MERCHANT", "DEVICE")),
             *(f"{mark}-{what}" for what in ("PN/", "ORDER", "GUEST", "PAIRING", "EXPORT", "PASSKEY", "REASONS")),
-            *(f"{mark}-{what}" for what in ("PROPOSAL", "OPENING")),
+            *(f"{mark}-{what}" for what in ("PROPOSAL", "OPENING", "BORDERS")),
         },
     )
 

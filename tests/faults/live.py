@@ -152,7 +152,7 @@ class Live:
     # Its doors
 
     def post(self, path: str, key: str, body: Any, *, port: int | None = None) -> tuple[int, bytes]:
-        link = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
+        link = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=300)
         try:
             headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
             link.request("POST", f"/api/v1/{path}", json.dumps(body).encode(), headers)

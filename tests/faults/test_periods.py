@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 def day_of_three_clocks() -> Counter[datetime]:
     """Ring with all clocks at once in each period; count how often each period had its effect."""
-    meeting, counting = Barrier(CLOCKS, timeout=60), Lock()
+    meeting, counting = Barrier(CLOCKS, timeout=120), Lock()
     effects: Counter[datetime] = Counter()
 
     def clock(number: int) -> None:

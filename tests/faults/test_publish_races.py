@@ -126,7 +126,7 @@ def test_of_two_edits_at_once_one_is_refused() -> None:
 @contextmanager
 def without_the_lock() -> Iterator[None]:
     """Both read the state before either writes: the lock of publications is gone, and they meet after their checks."""
-    meeting, refuse = Barrier(2, timeout=20), publishing._refuse
+    meeting, refuse = Barrier(2, timeout=120), publishing._refuse
 
     def check_and_meet(prospect: Any) -> None:
         refuse(prospect)

@@ -191,7 +191,7 @@ def test_control_without_the_second_count_points_are_oversold() -> None:
     region_ids = factories.chain_ids(factories.make_chain())
     point = make_point(capacity=10)
     orders_for(14, region_ids)
-    one_has_chosen, both_have_chosen = Event(), Barrier(2, timeout=30)
+    one_has_chosen, both_have_chosen = Event(), Barrier(2, timeout=120)
 
     def uncounted(point_ids: set[int]) -> dict[int, int]:
         one_has_chosen.set()  # its orders are locked: the other sweep takes the rest

@@ -91,8 +91,8 @@ def _row(columns: dict[str, Any]) -> str:
             kind = field.get_internal_type()
             values[column] = {
                 "BooleanField": False, "DateField": "2026-01-01", "DateTimeField": "2026-01-01",
-                "DateTimeRangeField": "[2026-01-01,2026-01-02)", "PointField": "SRID=4326;POINT(1 1)",
-                "TextField": "x", "CharField": "x",
+                "DateTimeRangeField": "[2026-01-01,2026-01-02)",
+                "PointField": "SRID=4326;POINT(1 1)", "TextField": "x", "CharField": "x",
             }.get(kind, 1)  # fmt: skip
     return json.dumps(values)
 

@@ -22,7 +22,7 @@ from pytest_django import Settings
 from network import access
 from network.access import Purpose
 from network.messages import FileGateway, Message, NotSent
-from network.models import Invitation, Membership, SignInAttempt, SignInCode, User
+from network.models import Invitation, Level, Membership, SignInAttempt, SignInCode, User
 from network.views import account
 from network.views.sign_in import SIGNED_IN_AT, address_of
 from tests import factories
@@ -480,6 +480,42 @@ def test_an_unknown_phone_gets_no_message_and_the_same_answers(client: Client, p
 def test_somebody_who_was_let_go_gets_no_code(client: Client, outbox: Path) -> None:
     factories.make_user(phone=PHONE, is_active=False)
     assert ask(client) == (302, "/code/")
+    assert sent(outbox) == []
+
+
+@pytest.mark.parametrize("place", ["/apply/", "/vacancies/guangdong/"])
+def test_who_comes_to_apply_opens_an_account_with_the_phone(client: Client, outbox: Path, place: str) -> None:
+    factories.make_region("guangdong", "广东", Level.PROVINCE)
+    assert client.get(place).headers["Location"] == f"/?next={place}"
+    assert ask(client, STRANGER, next=place) == (302, "/code/")
+    [message] = sent(outbox)
+    assert (message["kind"], message["phone"]) == ("open", STRANGER)
+    assert not User.objects.filter(phone=STRANGER).exists()
+    assert type_code(client, other_than(message["code"]))[0] == 200
+    assert not User.objects.filter(phone=STRANGER).exists()
+    assert type_code(client, message["code"]) == (302, place)
+    opened = User.objects.get(phone=STRANGER)
+    assert (opened.has_usable_password(), opened.is_staff, opened.name) == (False, False, "")
+    assert client.get(place).status_code == 200
+    assert access.roles_of(opened) == []
+
+
+def test_who_has_an_account_applies_with_it(client: Client, person: User, outbox: Path) -> None:
+    ask(client, next="/apply/")
+    assert type_code(client, sent(outbox)[0]["code"]) == (302, "/apply/")
+    assert client.session["_auth_user_id"] == str(person.pk)
+    assert User.objects.count() == 1
+
+
+def test_who_was_let_go_opens_no_second_account(client: Client, outbox: Path) -> None:
+    factories.make_user(phone=PHONE, is_active=False)
+    assert ask(client, next="/apply/") == (302, "/code/")
+    assert sent(outbox) == []
+
+
+def test_a_code_to_sign_in_opens_no_account(client: Client, outbox: Path) -> None:
+    for place in ("/counter/", "/admin/", "/apply/1/", "//apply/", ""):
+        assert ask(Client(), STRANGER, next=place)[0] in (302, 429)
     assert sent(outbox) == []
 
 

@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -51,6 +51,15 @@ def statuses(rows: Sequence[Order]) -> list[str]:
 def test_an_order_that_breaks_its_sweep_does_not_keep_the_others_waiting(placed: list[Order], poison: None) -> None:
     assert orders.locate_waiting(now=now(), limit=500) == 2
     assert statuses(placed) == ["located", "received", "located"]
+
+
+def test_a_sweep_takes_as_many_as_it_asked_for_whatever_the_plan(placed: list[Order]) -> None:
+    """A subquery that locks its rows may be asked once for each row of the table, and finds others each time."""
+    with connection.cursor() as cursor:
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+    for order in placed:
+        assert orders._claim("received", tried=False, now=now(), limit=1, only=None) == [order.pk]
 
 
 def test_an_order_that_breaks_every_sweep_goes_to_review_with_its_reason(

@@ -190,6 +190,7 @@ def test_territory_has_no_price_anywhere_in_the_schema() -> None:
     }
     allowed = (
         "pickup.Tariff.",
+        "pickup.TariffEvent.",
         "pickup.Posting.",
         "pickup.Statement.",
         "pickup.StatementLine.",
