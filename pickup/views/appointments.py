@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 
-from network import agents, applications, atlas, history, tiles
+from network import agents, applications, atlas, tiles
 from network.clock import now
 from network.models import Appointment, AppointmentApplication, Level, Region, User
 from network.views.regions import PER_PAGE, asked_level, for_staff
@@ -377,7 +377,6 @@ def _end(request: HttpRequest, row: Appointment) -> HttpResponse:
     form = EndForm(request.POST)
     if not form.is_valid():
         return _appointment(request, row, end=form, status=400)
-    history.because(form.cleaned_data["reason"])
     try:
         ended = agents.end(appointment_id=row.pk, by=request.user, now=now(), **form.cleaned_data)
     except agents.NoReason:
@@ -398,7 +397,6 @@ def _renew(request: HttpRequest, row: Appointment) -> HttpResponse:
     if not form.is_valid():
         return _appointment(request, row, renew=form, status=400)
     status = 409
-    history.because(form.cleaned_data["reason"])
     try:
         made = agents.renew(appointment_id=row.pk, by=request.user, **form.cleaned_data)
     except agents.BadPeriod:

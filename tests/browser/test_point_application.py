@@ -214,6 +214,7 @@ def test_a_point_is_changed_after_its_preview_and_then_closed(
     settled(page)
     healthy(page)
     assert ServicePoint.objects.get(pk=point.pk).capacity == 10
+    page.get_by_label("Why (it stands in the history)").first.fill("the shelf broke")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("2 orders on their way go elsewhere.")).to_be_visible()
     assert Parcel.objects.filter(service_point=point).count() == 1
