@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -71,8 +71,11 @@ class ScanRequest:
 
         A scan that was sent and whose answer got lost is sent again with what the device told meanwhile.
         """
-        body = {name: str(value) for name, value in asdict(self).items() if name not in ("code", "told")}
-        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
+        body = {name: str(getattr(self, name)) for name in HASHED}
+        return hashlib.sha256(json.dumps(body).encode()).digest()
+
+
+HASHED = sorted({field.name for field in fields(ScanRequest)} - {"code", "told"})
 
 
 @dataclass(frozen=True)

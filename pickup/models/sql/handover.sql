@@ -51,11 +51,13 @@ CREATE OR REPLACE FUNCTION charge_pickup(p_handover_id bigint, p_point_id bigint
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     t pickup_tariff;
+    v_network bigint;
 BEGIN
     SELECT * INTO STRICT t FROM pickup_tariff WHERE valid_from <= p_at ORDER BY valid_from DESC LIMIT 1;
+    v_network := account_of('network', NULL, t.currency);
     INSERT INTO pickup_posting (key, kind, debit_id, debit_kind, credit_id, credit_kind, amount_minor, currency,
                                 handover_id, tariff_id, region_id, level, appointment_id, reason, payable_at)
-    SELECT fee.key, fee.kind, account_of('network', NULL, t.currency), 'network',
+    SELECT fee.key, fee.kind, v_network, 'network',
            account_of(fee.payee, fee.owner_id, t.currency), fee.payee, fee.amount_minor, t.currency,
            p_handover_id, t.id, fee.region_id, fee.level, fee.appointment_id, '',
            p_at + make_interval(hours => t.payable_after_hours)
@@ -72,21 +74,37 @@ BEGIN
     RETURN t.point_fee_minor;
 END $$;
 
--- What a point earned today, and how many more parcels this person has there: for the answer to the shop.
-CREATE OR REPLACE FUNCTION earned_since(p_point_id bigint, p_since timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(SUM(CASE WHEN p.credit_id = a.id THEN p.amount_minor ELSE -p.amount_minor END), 0)
-    FROM pickup_account a
-    JOIN pickup_posting p ON p.recorded_at >= p_since AND p.kind IN ('point_fee', 'reversal', 'adjustment')
-     AND (p.credit_id = a.id OR (p.debit_id = a.id AND p.debit_kind <> 'network'))
-    WHERE a.service_point_id = p_point_id
-$$;
+-- What a point earned today, and how many more parcels this person has there: for the answer to the shop. Not in
+-- language sql, which plans them again at each call; each side is read from its own index alone.
+CREATE OR REPLACE FUNCTION earned_since(p_point_id bigint, p_since timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    earned bigint := 0;
+    account record;
+BEGIN
+    FOR account IN SELECT id FROM pickup_account WHERE service_point_id = p_point_id LOOP
+        earned := earned + (
+            SELECT COALESCE(SUM(amount_minor), 0) FROM pickup_posting
+            WHERE credit_id = account.id AND recorded_at >= p_since
+              AND kind IN ('point_fee', 'reversal', 'adjustment')
+        ) - (
+            SELECT COALESCE(SUM(amount_minor), 0) FROM pickup_posting
+            WHERE debit_id = account.id AND debit_kind <> 'network' AND recorded_at >= p_since
+              AND kind IN ('point_fee', 'reversal', 'adjustment')
+        );
+    END LOOP;
+    RETURN earned;
+END $$;
 
 CREATE OR REPLACE FUNCTION waiting_here(p_parcel_id bigint, p_point_id bigint, p_person bytea) RETURNS bigint
-LANGUAGE sql STABLE AS $$
-    SELECT COUNT(*) FROM pickup_parcel
-    WHERE service_point_id = p_point_id AND status IN ('ready', 'expired') AND person = p_person
-      AND id <> p_parcel_id
-$$;
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
+        SELECT COUNT(*) FROM pickup_parcel
+        WHERE service_point_id = p_point_id AND status IN ('ready', 'expired') AND person = p_person
+          AND id <> p_parcel_id
+    );
+END $$;
 
 -- R5: a typed code is counted, and the count committed by the caller, before it is compared. Returns 'counted';
 -- 'locked' when the code had its 5 attempts or the shop its 20 wrong ones today; 'paused' when it had 3 and the last one
