@@ -11,10 +11,11 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from network.clock import now
+from network import clock
 from network.points import midnight
 from pickup import notices, parcels, stock, tasks
 from pickup.models import Parcel
@@ -113,7 +114,7 @@ def _send_again(request: HttpRequest, worker: Worker) -> HttpResponse:
         messages.error(request, _("This parcel does not wait here any more."))
     else:
         try:
-            notices.resend(parcel, now=now())
+            notices.resend(parcel, now=clock.now())
         except notices.NotResent as refused:
             messages.error(request, refused.words)
         else:
