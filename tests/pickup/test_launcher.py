@@ -624,6 +624,16 @@ def test_the_environment_for_running_does_not_serve_the_tests(requirements: tupl
     assert not environment.is_installed(with_tests, environment.stamp_after(run_time))
 
 
+def test_what_is_compiled_is_kept_whatever_the_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delenv("PICKUP_ENV", raising=False)
+    monkeypatch.setattr(environment, "is_installed", lambda *_: True)
+    monkeypatch.setattr(environment, "VENV", Path(sys.prefix))
+    monkeypatch.setattr(environment, "PYTHON", Path(sys.executable))
+    environment.enter(with_tests=True)
+    assert "PYTHONDONTWRITEBYTECODE" not in os.environ
+
+
 def test_changed_requirements_are_installed_again(requirements: tuple[Path, Path]) -> None:
     run_time, _ = requirements
     stamp = environment.stamp_after(run_time)
