@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from django.core.management.commands.flush import Command as Flush
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.utils import translation
 
 from tests import factories
 
 GUARDED = ("pickup_", "network_")
-KEPT = {"pickup_tariff", "pickup_tariffevent"}  # the default tariff is part of every fresh database
+# Part of every fresh database: the default tariff, and what permissions there are.
+KEPT = {"pickup_tariff", "pickup_tariffevent", "django_content_type", "auth_permission"}
 _sql_flush = DatabaseOperations.sql_flush
 
 
@@ -32,6 +34,14 @@ def sql_flush(self: Any, style: Any, tables: Iterable[str], **options: Any) -> l
 
 
 DatabaseOperations.sql_flush = sql_flush  # type: ignore[method-assign]
+_flush = Flush.handle
+
+
+def flush(self: Flush, **options: Any) -> None:
+    _flush(self, **options | {"inhibit_post_migrate": True})  # nothing of it was emptied
+
+
+Flush.handle = flush  # type: ignore[method-assign]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
