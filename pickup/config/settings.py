@@ -54,7 +54,12 @@ def database_from(url: str, role: str) -> dict[str, Any]:
     parts = conninfo_to_dict(url)
     known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     options: dict[str, Any] = {name: value for name, value in parts.items() if name not in known}
-    limits = "-c lock_timeout=3s -c statement_timeout=10s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+    # Nothing fails a test for having taken long on a slow machine; the database itself is made within one transaction.
+    patience = "120s" if TESTING else "10s"
+    limits = (
+        f"-c lock_timeout=3s -c statement_timeout={patience} -c idle_in_transaction_session_timeout={patience}"
+        " -c timezone=UTC"
+    )
     taken = f"-c role={role}" if role else ""
     options["options"] = f"{parts.get('options') or ''} {limits} {taken}".strip()
     if not TESTING:
