@@ -17,6 +17,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from network import clock
 from network.models import User
 from pickup import personal, recipients
 from pickup.config.settings import hide_links
@@ -119,8 +120,8 @@ def test_after_sixty_in_an_hour_it_is_refused(parcel: Parcel, reader: User) -> N
 def test_an_hour_later_it_goes_on(parcel: Parcel, reader: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "PERSONAL_READS_PER_HOUR", 1)
     personal.read(parcel, by=reader, reason="the first one")
-    later = personal._database_now() + personal.HOUR
-    monkeypatch.setattr(personal, "_database_now", lambda: later)
+    later = clock.now() + personal.HOUR
+    monkeypatch.setattr(clock, "now", lambda: later)
     personal.read(parcel, by=reader, reason="the next one")
 
 
