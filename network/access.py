@@ -204,8 +204,7 @@ def send_code(*, phone: str, purpose: Purpose, address: str, now: datetime) -> N
     if not is_allowed(phone):
         raise CountryNotServed
     code = f"{secrets.randbelow(1_000_000):06}"
-    active = User.objects.filter(phone=phone).values_list("is_active", flat=True).first()
-    known = active or (active is None and purpose == Purpose.OPEN)
+    known = _gets_in(User.objects.filter(phone=phone).first(), purpose)
     made = _make_code(phone=phone, purpose=purpose, code=code, address=address, goes_out=known, now=now)
     if not known:
         _answer_as_if_sent(now)
@@ -237,7 +236,7 @@ def use_code(*, phone: str, purpose: Purpose, code: str, now: datetime) -> User:
         found.save(update_fields=["tries"])
     right = hmac.compare_digest(bytes(found.code_hash), _code_hash(phone, purpose, code))
     user = User.objects.filter(phone=phone).first()
-    if not right or (user is None and purpose != Purpose.OPEN) or (user is not None and not user.is_active):
+    if not right or not _gets_in(user, purpose):
         raise WrongCode(CODE_TRIES - found.tries)
     with transaction.atomic():
         if not open_now.filter(pk=found.pk).update(ended_at=now):
@@ -247,6 +246,11 @@ def use_code(*, phone: str, purpose: Purpose, code: str, now: datetime) -> User:
     # Whoever holds the phone is no guesser, whatever was tried on its password before.
     SignInAttempt.objects.filter(phone_hash=_phone_hash(phone)).delete()
     return user
+
+
+def _gets_in(user: User | None, purpose: Purpose) -> bool:
+    """Whether a code for a phone with this account, or with none, leads anywhere."""
+    return purpose == Purpose.OPEN if user is None else user.is_active
 
 
 def _sender() -> Gateway:

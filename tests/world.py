@@ -10,7 +10,7 @@ from uuid import uuid4
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Permission
 from django.contrib.gis.geos import Point
-from django.utils.timezone import localdate, now
+from django.utils.timezone import localdate, localtime, now
 
 from network import drafts, members
 from network.models import Device, Export, Level, PointApplication, PointProposal, Region, ServicePoint, User
@@ -198,7 +198,7 @@ def make_world() -> World:
     chains = make_regions()
     own = make_side("own", chains["own"], lat=22.535, lon=113.935, phone="+8613811112222")
     foreign = make_side("foreign", chains["foreign"], lat=23.15, lon=113.35, phone="+8613933334444")
-    settlements.close_period(period=f"{now():%Y-%m}", now=now() + timedelta(days=40), currency="CNY")
+    settlements.close_period(period=f"{localtime(now()):%Y-%m}", now=now() + timedelta(days=40), currency="CNY")
     for side in (own, foreign):
         side.ids["statement_id"] = Statement.objects.get(account__service_point=side.point).pk
         side.ids["agent_statement"] = Statement.objects.get(account__agent__user=side.agent).pk

@@ -55,9 +55,9 @@ def database_from(url: str, role: str) -> dict[str, Any]:
     known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     options: dict[str, Any] = {name: value for name, value in parts.items() if name not in known}
     # Nothing fails a test for having taken long on a slow machine; the database itself is made within one transaction.
-    patience = "120s" if TESTING else "10s"
+    wait, patience = ("30s", "120s") if TESTING else ("3s", "10s")
     limits = (
-        f"-c lock_timeout=3s -c statement_timeout={patience} -c idle_in_transaction_session_timeout={patience}"
+        f"-c lock_timeout={wait} -c statement_timeout={patience} -c idle_in_transaction_session_timeout={patience}"
         " -c timezone=UTC"
     )
     taken = f"-c role={role}" if role else ""

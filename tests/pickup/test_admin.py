@@ -14,7 +14,7 @@ from django.contrib.gis.geos import Point
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.test import Client
 from django.urls import reverse
-from django.utils.timezone import now
+from django.utils.timezone import localtime, now
 
 from network import assignment, drafts, geocoding, members, proposals
 from network.gazetteer import Reason
@@ -190,7 +190,7 @@ def whole_network() -> Parcel:
         order=waiting.order, parcel=waiting, by=owner, fields=["name"], reason="the recipient asked"
     )
     Export.objects.create(made_by=owner, name="regions", form="csv", language="en")
-    period = f"{now():%Y-%m}"
+    period = f"{localtime(now()):%Y-%m}"
     later = now() + timedelta(days=40)
     settlements.close_period(period=period, now=later, currency="CNY")
     return waiting
