@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
@@ -14,13 +14,13 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.utils.timezone import now
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 from pydantic import ValidationError
 
 from network import access, photos
+from network.clock import now
 from network.models import Pause, ServicePoint, User
 from network.points import midnight
 from pickup import codes, fees, ledger, parcels, releases, tasks, uploads
@@ -67,12 +67,13 @@ CONFLICTS = """
 @at_counter(data=True)
 def state(request: HttpRequest, worker: Worker) -> HttpResponse:
     """All that the app needs to work without a network, as JSON; 304 where nothing changed since its `ETag`."""
-    body = _state(worker)
-    etag = '"' + hashlib.sha256(_json(body)).hexdigest()[:32] + '"'
+    at = now()
+    body = _json(_state(worker, at))
+    etag = '"' + hashlib.sha256(body).hexdigest()[:32] + '"'
     if request.headers.get("If-None-Match", "").removeprefix("W/") == etag:
         response = HttpResponse(status=304)
     else:
-        response = HttpResponse(_json({"now": now(), **body}), content_type="application/json")
+        response = HttpResponse(b'{"now": %b, %b' % (_json(at), body[1:]), content_type="application/json")
     response["ETag"] = etag
     return response
 
@@ -96,7 +97,8 @@ def scans(request: HttpRequest, point_id: int) -> HttpResponse:
         return JsonResponse(_error("malformed", f"a list of at most {uploads.ROWS} scans", "scans"), status=400)
     rows = uploads.record(scanner, raw)
     tasks.ring(tasks.send_notices)
-    answer = {"now": now(), "results": rows, **(_today(point) if not scanner.refusal else {})}
+    at = now()
+    answer = {"now": at, "results": rows, **(_today(point, at) if not scanner.refusal else {})}
     response = JsonResponse(answer, encoder=DjangoJSONEncoder, json_dumps_params={"ensure_ascii": False})
     if key:
         remember(request, response, point_id=point_id, key=key)
@@ -155,9 +157,8 @@ def _uploaded(request: HttpRequest, name: str) -> bytes:
     return uploaded.read() if isinstance(uploaded, UploadedFile) else b""
 
 
-def _state(worker: Worker) -> dict[str, Any]:
-    point, at = worker.point, now()
-    currency = ""
+def _state(worker: Worker, at: datetime) -> dict[str, Any]:
+    point, currency = worker.point, ""
     with suppress(fees.NoTariff):
         currency = fees.tariff_at(at).currency
     pause = Pause.objects.filter(service_point=point, period__contains=at).first()
@@ -179,20 +180,20 @@ def _state(worker: Worker) -> dict[str, Any]:
         "currency": currency,
         "minor_digits": ledger.minor_digits(currency),
         "keys": {str(kid): _base64(raw) for kid, raw in codes.public_keys().items()},
-        "stock": _stock(point),
-        "gone": _gone(point),
-        **_today(point),
-        **_counts(point),
-        "conflicts": _conflicts(point),
+        "stock": _stock(point, at),
+        "gone": _gone(point, at),
+        **_today(point, at),
+        **_counts(point, at),
+        "conflicts": _conflicts(point, at),
     }
 
 
-def _stock(point: ServicePoint) -> list[dict[str, Any]]:
+def _stock(point: ServicePoint, at: datetime) -> list[dict[str, Any]]:
     """What is here or on its way. `proofs` are the hashes of the secrets that open it today, the recipient's and a
     delegate's: whatever else is signed by us was revoked. `person` is equal for parcels of one person at this shop.
     """
     stock = []
-    for row in _rows(STOCK, point=point.pk, now=now()):
+    for row in _rows(STOCK, point=point.pk, now=at):
         proofs, person = (row.pop("token_hash"), *(row.pop("delegated") or ())), row.pop("person")
         stock.append(
             {
@@ -204,9 +205,9 @@ def _stock(point: ServicePoint) -> list[dict[str, Any]]:
     return stock
 
 
-def _gone(point: ServicePoint) -> list[dict[str, Any]]:
+def _gone(point: ServicePoint, at: datetime) -> list[dict[str, Any]]:
     """What left the shelf or will not come, lately, so that a phone without a network can say what happened."""
-    since = now() - GONE_FOR
+    since = at - GONE_FOR
     rows = (
         Parcel.objects.filter(service_point=point)
         .filter(
@@ -223,27 +224,27 @@ def _gone(point: ServicePoint) -> list[dict[str, Any]]:
     ]
 
 
-def _today(point: ServicePoint) -> dict[str, int]:
+def _today(point: ServicePoint, at: datetime) -> dict[str, int]:
     scanned_in = Scan.objects.filter(
         service_point=point,
         kind=Scan.Kind.ARRIVAL,
         verdict__in=[Verdict.OK, Verdict.OVER_CAPACITY],
-        recorded_at__gte=midnight(now()),
+        recorded_at__gte=midnight(at),
     )
     return {"today_minor": ledger.earned_today_minor(point.pk), "scanned_in_today": scanned_in.count()}
 
 
-def _counts(point: ServicePoint) -> dict[str, int]:
+def _counts(point: ServicePoint, at: datetime) -> dict[str, int]:
     return Parcel.objects.filter(service_point=point, status__in=parcels.HERE).aggregate(
-        here=Count("id"), overdue=Count("id", filter=Q(hold_until__lt=now()))
+        here=Count("id"), overdue=Count("id", filter=Q(hold_until__lt=at))
     )
 
 
-def _conflicts(point: ServicePoint) -> list[dict[str, Any]]:
+def _conflicts(point: ServicePoint, at: datetime) -> list[dict[str, Any]]:
     """Offline scans of this shop, by whichever device, whose answer is not what the device had told. Both devices of
     a parcel that went out twice, and the owner, see the same list.
     """
-    rows = _rows(CONFLICTS, point=point.pk, since=now() - GONE_FOR, limit=CONFLICT_ROWS)
+    rows = _rows(CONFLICTS, point=point.pk, since=at - GONE_FOR, limit=CONFLICT_ROWS)
     return [{**row, "words": str(Verdict(row["verdict"]).label)} for row in rows]
 
 
@@ -254,7 +255,7 @@ def _rows(statement: str, **parameters: Any) -> list[dict[str, Any]]:
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _json(body: dict[str, Any]) -> bytes:
+def _json(body: Any) -> bytes:
     return json.dumps(body, cls=DjangoJSONEncoder, ensure_ascii=False).encode()
 
 
