@@ -10,9 +10,11 @@ import logging
 import sys
 from collections.abc import Callable
 
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.loader import render_to_string
+from django.views import defaults
 
 from pickup.again import reconnect
 from pickup.api import errors
@@ -37,6 +39,16 @@ def failed(request: HttpRequest) -> HttpResponse:
     """What nobody caught; Django calls this while it handles the error."""
     error = sys.exception()
     return away(request, error) if error is not None and is_away(error) else errors.failed(request)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What Django takes for the browser's fault. A session that could not be written for want of a database is not."""
+    cause: BaseException | None = exception if isinstance(exception, SessionInterrupted) else None
+    while cause is not None:
+        if is_away(cause):
+            return away(request, cause)
+        cause = cause.__context__
+    return defaults.bad_request(request, exception)
 
 
 def is_away(error: BaseException) -> bool:

@@ -11,5 +11,6 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
 ]
 
+handler400 = "pickup.config.away.bad_request"
 handler404 = "pickup.api.errors.not_found"
 handler500 = "pickup.config.away.failed"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, transaction
 from django.test import Client
+from django.views import defaults
 
 from pickup.api import errors
 from pickup.config import urls
@@ -109,3 +110,19 @@ def test_a_browser_gets_a_page_and_a_script_gets_json() -> None:
     assert page["Cache-Control"] == "no-store"
     assert [told.status_code, told.json()["error"]["code"]] == [503, "busy"]
     assert [sent.status_code, sent.json()["error"]["code"]] == [503, "busy"]
+
+
+def test_a_session_that_cannot_be_written_is_not_the_browsers_fault(
+    world: World, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    browser, whole = Browser("owner", world), Stumbling(answered=1_000)
+    assert browser.ask("GET", "/account/", whole).status_code == 200
+
+    def answers() -> set[int]:
+        cuts = [Stumbling(answered=answered, for_ever=True) for answered in range(whole.asked)]
+        return {browser.ask("GET", "/account/", cut).status_code for cut in cuts}
+
+    assert answers() == {503}
+    monkeypatch.setattr(urls, "handler400", defaults.bad_request)
+    assert answers() == {503, 400}
