@@ -91,7 +91,7 @@ class _Reading(NamedTuple):
 
     place: int
     doubt: int
-    needs_parent: bool
+    needs_parent: int
 
 
 class _Name(NamedTuple):
@@ -125,16 +125,18 @@ class _Run:
 _LEAD = re.compile(
     r"(?: |中华人民共和国|中国|(?:收货|收件|寄件|送货|详细|联系|所在)?(?:地址|地区)(?= )|\d{6}(?!\d)|[A-Za-z]+(?= ))*"
 )
-_FILLER = re.compile(r"(?: |市辖区|(?:省|自治区)?直辖县级行政(?:区划|单位)|(?:省|自治区)直辖(?!市))+")
+_FILLER = re.compile(r"(?: |市辖区|(?<=[ 市])郊?县|(?:省|自治区)?直辖县级行政(?:区划|单位)|(?:省|自治区)直辖(?!市))+")
 _SEPARATORS = re.compile(r"[\W_]+")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060\ufe00-\ufe0f\ufeff]")  # copied along with a text
 _FORMERLY = re.compile(r"[(\[【]原[^)\]】]*[)\]】]")
 
 # What makes the name before it another name: 南京东路, 中山三路, 朝阳门外大街, 南山街道, 中山市场.
 _STREET = re.compile(
-    r"[东南西北中内外前后左右上下]{0,2}[一二三四五六七八九十\d]{0,3}(?:路|街|巷|弄|胡同|大街|大道|道(?![里外真县孚]))|门[内外]"
+    r"[东南西北中内外前后左右上下]{0,2}[一二三四五六七八九十\d]{0,3}(?:路|街|巷|弄|胡同|大街|大道|道(?![里外真县孚区江]))|门[内外]"
 )
 _AFTER_FULL_NAME = re.compile(r"路(?=[ \d]|$)|大道|大街|小吃|(?<=市)场")
 _AFTER_FULL_NAME_OF_TWO = re.compile(r"[街巷]|(?:街道|社区|[镇乡村])(?:[ \d]|$|[^县市区]{1,6}[路街道巷号])")
+_DISTRICT = re.compile(r"[区县旗]\s*$")
 _TOWNSHIP = re.compile(r"街道|社区|[镇乡村屯]")
 _FEATURE = re.compile(
     r"[堡苏木河江湖海山门桥寺庙塔站港湾岛滩岭峡泉洞园城店馆]|机场|车站|火车|高铁|大桥|新区|新城|开发区|工业|经济|高新|大学|学院"
@@ -259,6 +261,8 @@ class Gazetteer:
             run = self._read_latin(city, None)
         if not run.open:
             return None
+        if _DISTRICT.search(city):
+            return run.open  # 东城区 in 东莞 is as likely as the one in 北京
         return {place: doubt + self._unlike_a_city(place) for place, doubt in run.open.items()}
 
     def _unlike_a_city(self, number: int) -> int:
@@ -284,6 +288,7 @@ class Gazetteer:
 
     def _take_name(self, text: str, at: int, run: _Run, lenient: bool) -> bool:
         """Take the longest name at `at` that fits into the run; tell whether there was one."""
+        hint: tuple[int, _Open] | None = None
         for name in self._names_at(text, at):
             end = at + len(name.text)
             joined = self._join(run.open, name.readings)
@@ -295,15 +300,19 @@ class Gazetteer:
                 run.clash = self._read_run(text, at, None).open
                 return False
             if name.short:
+                if hint is not None and not self._name_follows(text, end, joined):
+                    continue  # 九龙城人民路 names no 九龙
                 if not self._short_name_holds(text, end, joined, run.open, lenient):
-                    self._take_hint(text, at, end, joined, run)
-                    return False
+                    hint = hint or (end, joined)
+                    continue  # 香港九龙 is not meant in 香港九龙城区, and 香港 is
                 run.short_names += 1
             else:
                 run.full_names += 1
                 end -= self._shares_its_last_character(text, end, joined)
             run.open, run.end = joined, end
             return True
+        if hint is not None:
+            self._take_hint(text, at, *hint, run)
         return False
 
     def _take_hint(self, text: str, start: int, end: int, joined: _Open, run: _Run) -> None:
@@ -375,13 +384,20 @@ class Gazetteer:
         while at < len(text):
             names = self._names_at(text, at) if text[at : at + 2] in self._starts else ()
             name = next((name for name in names if not name.short), None)
-            if name is None or self._is_in_another_name(text, at, at + len(name.text)):
+            begins = name is None and bool(names) and text[at - 1 : at] == " "  # 李四 广东深圳南山区
+            if not begins and (name is None or self._is_in_another_name(text, at, at + len(name.text))):
                 at += 1
                 continue
             later = self._read_run(text, at, None)
             believed = not text[later.end :].strip() or not _ADDRESS_WORD.search(text, 0, at)
+            if name is None:
+                if not (believed and later.full_names and later.open and later.clash is None):
+                    at += 1
+                    continue
+                later.full_names += later.short_names
+                name = names[0]
             if later.full_names > 1 and later.open and later.clash is None and believed:
-                joined = self._join(run.open, [_Reading(place, doubt, False) for place, doubt in later.open.items()])
+                joined = self._join(run.open, [_Reading(place, doubt, 0) for place, doubt in later.open.items()])
                 if not joined:
                     run.clash = later.open
                     return
@@ -408,7 +424,7 @@ class Gazetteer:
         above: _Open = {}
         for place, doubt, needs_parent in readings:
             line = self._lines[place]
-            for around in line[:2] if needs_parent else line:
+            for around in line[: 1 + needs_parent] if needs_parent else line:
                 if around in open_:
                     _keep_least(joined, place, open_[around] + doubt)
             above[place] = doubt
@@ -540,7 +556,7 @@ def _keep_least(doubts: _Open, place: int, doubt: int) -> None:
 
 def _han_text(text: str) -> str:
     """Return the text in half-width, simplified characters, with one space for whatever separates (，· - and so on)."""
-    text = simplified(unicodedata.normalize("NFKC", text)[:MAX_TEXT])
+    text = simplified(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text))[:MAX_TEXT])
     if "原" in text:
         text = _FORMERLY.sub(" ", text)
     return _SEPARATORS.sub(" ", text)
