@@ -44,7 +44,7 @@ def test_a_place_comes_back_in_wgs84(kind: str, server: GeocoderServer, settings
     server.answer = lambda words: Spot(*from_wgs84(*HOME, asked.datum))
     said = ask(asked, "深圳市科苑路1号")
     assert said.outcome is Outcome.FOUND
-    assert (said.lat, said.lon) == (pytest.approx(HOME[0], abs=1e-6), pytest.approx(HOME[1], abs=1e-6))
+    assert [said.lat, said.lon] == pytest.approx(list(HOME), abs=1e-6)
     assert said.accuracy_m <= 100
     assert server.texts == ["深圳市科苑路1号"]
     assert server.asked[0][2]["user-agent"].startswith("pickup-network/")

@@ -21,8 +21,8 @@ DOWN, GOOD = Said(Outcome.TIMED_OUT), Said(Outcome.UNKNOWN)
 
 
 def take(wanted: int = 1, *, at: datetime = AT, **fields: Any) -> Turn:
-    fields = {"name": "amap", "rate": 2.0, "budget_s": 10.0, "timeout_s": 5.0} | fields
-    return pacing.take(wanted=wanted, at=at, **fields)
+    asked: dict[str, Any] = {"name": "amap", "rate": 2.0, "budget_s": 10.0, "timeout_s": 5.0}
+    return pacing.take(wanted=wanted, at=at, **asked | fields)
 
 
 def note(*said: Said, at: datetime = AT) -> GeocoderState:
