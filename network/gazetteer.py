@@ -74,13 +74,15 @@ class Match(NamedTuple):
 
     `place_id` is the deepest place that is certain and `chain` the ids from the root down to it. With a `reason` it
     is only what all `candidates` have in common, often None, and the decision is a person's. Without one, the
-    candidates are places inside the place that the text hints at but does not name beyond doubt.
+    candidates are places inside the place that the text hints at but does not name beyond doubt; `beside` are those of
+    them that stand right after the names (深圳福田科技园) and not in some later line.
     """
 
     place_id: int | None
     chain: tuple[int, ...] = ()
     reason: Reason | None = None
     candidates: tuple[int, ...] = ()
+    beside: tuple[int, ...] = ()
 
 
 class _Reading(NamedTuple):
@@ -112,6 +114,7 @@ class _Run:
     short_names: int = 0
     clash: _Open | None = None  # places of an official name that contradicts `open`
     hints: list[int] = field(default_factory=list)
+    beside: list[int] = field(default_factory=list)  # hints that stood right after the names
 
     @property
     def names(self) -> int:
@@ -269,6 +272,7 @@ class Gazetteer:
     def _read_han(self, text: str, column: _Open | None) -> _Run:
         text = _han_text(text)
         run = self._read_run(text, _past(_LEAD, text, 0), column)
+        run.beside = [*run.hints] if run.names else []
         if run.clash is None and not (run.full_names and self._is_deep(run.open)):
             self._read_on(text, run)
         return run
@@ -373,37 +377,49 @@ class Gazetteer:
     def _read_on(self, text: str, run: _Run) -> None:
         """Look behind the first run, which reached no district, for a second one or for hints.
 
-        Two full names or more side by side are believed if the text ends with them (…, 南山区, 深圳市) or nothing
-        before them reads like an address without its city: a customer's name, a shop's. Anything else is a hint.
+        Two names or more side by side, a full one among them, are believed if the text ends with them (…, 南山区, 深圳)
+        or nothing before them reads like an address without its city: a customer's name, a shop's. So is a full name
+        after the name of a shop that begins with the city (深圳中心书城店 福田区). Anything else is a hint.
         """
         at = run.end
         hints = dict.fromkeys(run.hints)
         while at < len(text):
-            names = self._names_at(text, at) if text[at : at + 2] in self._starts else []
-            name = next((name for name in names if not name.short), None)
-            begins = name is None and bool(names) and text[at - 1 : at] == " "  # 李四 广东深圳南山区
-            if not begins and (name is None or self._is_in_another_name(text, at, at + len(name.text))):
+            later, name = self._later_run(text, at)
+            if later is None or name is None:
                 at += 1
                 continue
-            later = self._read_run(text, at, None)
-            believed = not text[later.end :].strip() or not _ADDRESS_WORD.search(text, 0, at)
-            if name is None:
-                if not (believed and later.full_names and later.open and later.clash is None):
-                    at += 1
-                    continue
-                later.full_names += later.short_names
-                name = names[0]
-            if later.full_names > 1 and later.open and later.clash is None and believed:
-                joined = self._join(run.open, [_Reading(place, doubt, 0) for place, doubt in later.open.items()])
+            reads_on = not _ADDRESS_WORD.search(text, 0, at)
+            believed = later.names > 1 and (reads_on or not text[later.end :].strip())
+            readings = [_Reading(place, doubt, 0) for place, doubt in (later.open or {}).items()]
+            joined = self._join(run.open, readings)
+            if believed and later.clash is None:
                 if not joined:
                     run.clash = later.open
                     return
                 if not self._names_a_city(run):
                     run.open, run.hints = joined, later.hints
                     return
+            if run.open is None and reads_on and text[at - 1] == " " and later.clash is None:
+                in_shops_city = self._join(dict.fromkeys(run.hints, 0), readings)
+                if in_shops_city:
+                    run.open, run.hints = in_shops_city, later.hints
+                    return
             hints.update(dict.fromkeys(self._best(self._join(run.open, name.readings))))
             at = max(later.end, at + 1)
         run.hints = list(hints)
+
+    def _later_run(self, text: str, at: int) -> tuple[_Run | None, _Name | None]:
+        """Return the run that begins here and its first name: a full one, or a short one after a separator."""
+        names = self._names_at(text, at)
+        name = next((name for name in names if not name.short), None)
+        if name is not None:
+            if self._is_in_another_name(text, at, at + len(name.text)):
+                return None, None
+            return self._read_run(text, at, None), name
+        if not names or text[at - 1 : at] != " ":
+            return None, None
+        run = self._read_run(text, at, None)  # 李四 广东深圳南山区
+        return (run, names[0]) if run.full_names and run.names > 1 else (None, None)
 
     def _names_a_city(self, run: _Run) -> bool:
         """Tell whether the text, not the column, names a city, and by more than one short name."""
@@ -503,7 +519,8 @@ class Gazetteer:
             return self._undecided(Reason.AMBIGUOUS_NAME, [place, *run.hints])  # 海南兴海 is not in the province
         place = self._same_area.get(place, place)
         hints = dict.fromkeys(hint for hint in [*best, *run.hints] if hint != place and place in self._lines[hint])
-        return Match(self._places[place].id, self._chains[place], None, self._ids(hints))
+        beside = self._ids(hint for hint in run.beside if hint in hints)
+        return Match(self._places[place].id, self._chains[place], None, self._ids(hints), beside)
 
     def _undecided(self, reason: Reason, candidates: list[int]) -> Match:
         shared = [

@@ -30,7 +30,8 @@ from network.models import ConfirmedPlace, Level, Region, RegionAlias
 
 LEAST_ACCURACY_M = 10.0  # of a handset outdoors; a merchant's digits may promise more than anybody measured
 BORDER_M = 200.0  # official boundary sets differ by about 100 m at the median (docs/decisions/0005)
-# A geocoder that says it may be far off may not be far outside the region that the text names.
+# So far from the region that the text names a geocoder's answer may lie, however exact it says it is: the text stays
+# the one that tells the region, and farther off another house of that name was found.
 GEOCODER_BORDER_M = 1_000.0
 CENTRE_M = 100.0  # so near to the middle of a region an answer most likely stands for the whole of it
 
@@ -245,7 +246,7 @@ def _told_apart(
             told[number] = _meant(deepest, chains)
         elif len(match.candidates) < MAX_CANDIDATES:  # else there may be more of them
             pairs += [(number, one, place) for one in match.candidates]
-    asked = [(one, place.lat, place.lon, max(place.accuracy_m, BORDER_M)) for _, one, place in pairs]
+    asked = [(one, place.lat, place.lon, place.accuracy_m + BORDER_M) for _, one, place in pairs]
     near: dict[int, list[int]] = {number: [] for number, _, _ in pairs}
     for (number, one, _), is_near in zip(pairs, regions.within_m(asked, at=at), strict=True):
         near[number] += [one] if is_near else []
@@ -263,9 +264,9 @@ def _speaks_against_hints(
     match: Match, found: Found | None, region: int | None, chains: Mapping[int, Sequence[int]]
 ) -> bool:
     """Whether a geocoder's answer lies in none of the districts that the text hints at (深圳南山科技园, in 福田)."""
-    if found is None or not found.asked or region is None or match.reason is not None or not match.candidates:
+    if found is None or not found.asked or region is None or match.reason is not None or not match.beside:
         return False
-    return not any(one in chains[region] for one in match.candidates)
+    return not any(one in chains[region] for one in match.beside)
 
 
 def _unbelieved(match: Match, answer: Lookup, found: Found | None, chains: Mapping[int, Sequence[int]]) -> Place:
@@ -343,8 +344,8 @@ def _agreement(
         place, name = found[number], named[number]
         assert place is not None, "only a place can differ"
         assert name is not None, "from a name"
-        most_m = GEOCODER_BORDER_M if place.asked else place.accuracy_m
-        asked.append((name, place.lat, place.lon, max(min(place.accuracy_m, most_m), BORDER_M)))
+        metres = GEOCODER_BORDER_M if place.asked else place.accuracy_m + BORDER_M
+        asked.append((name, place.lat, place.lon, metres))
     for number, near in zip(doubtful, regions.within_m(asked, at=at), strict=True):
         agree[number] = near
     return agree

@@ -384,6 +384,13 @@ def test_address_in_short_may_follow_a_name() -> None:
     assert certain("科苑路15号楼，广东深圳南山区科苑路") is None
 
 
+def test_name_of_a_shop_that_begins_with_the_city_supports_the_district() -> None:
+    assert certain("深圳中心书城店 南山区, 科苑路15号") == "440305"
+    assert certain("长安大学城店 长安区, 长安商贸中心") == "610116"
+    assert GAZETTEER.find("杭州中心书城店 南山区, 科苑路15号").reason is not None
+    assert GAZETTEER.find("1层103单元, 福田区福华路").reason is Reason.UNSURE_NAME
+
+
 def test_characters_that_nobody_sees_do_not_break_a_name() -> None:
     assert certain("广东省深\u200b圳市\ufeff南山区科苑路") == "440305"
 
