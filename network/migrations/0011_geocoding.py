@@ -33,7 +33,7 @@ def known(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("network", "0010_boundary_set_history"),
+        ("network", "0010_roles"),
     ]
 
     operations = [
