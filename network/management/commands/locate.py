@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Annotated, Any, BinaryIO, Self
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.timezone import now
 from pydantic import Field, model_validator
 
 from network import geocoding, rows
+from network.clock import now
 from network.models import Level, Region
 
 BATCH = 2_000
