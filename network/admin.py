@@ -49,6 +49,8 @@ from network.models import (
     DraftEdit,
     DraftShape,
     Export,
+    GeocodedPlace,
+    GeocoderState,
     Invitation,
     Membership,
     Outline,
@@ -496,7 +498,8 @@ class RegionAdmin(LastingAdmin):
 
 @admin.register(RegionAlias)
 class RegionAliasAdmin(KindAdmin):
-    list_display = ["name", "region"]
+    list_display = ["name", "kind", "region"]
+    list_filter = ["kind"]
     list_select_related = ["region"]
     search_fields = ["name", "region__name", "=region__code"]
     autocomplete_fields = ["region"]
@@ -677,6 +680,35 @@ class ConfirmedPlaceAdmin(ReadOnlyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
+@admin.register(GeocodedPlace)
+class GeocodedPlaceAdmin(ReadOnlyAdmin):
+    """What geocoders answered, without the texts. To delete one is to ask again."""
+
+    list_display = ["id", "geocoder", "is_known", "accuracy_m", "has_moved", "answered_at", "valid_until"]
+    list_filter = ["geocoder"]
+    fields = ["geocoder", "accuracy_m", "answered_at", "valid_until", "kept_until"]
+    ordering = ["-id"]
+
+    @admin.display(description=_("knows it"), boolean=True)
+    def is_known(self, place: GeocodedPlace) -> bool:
+        return place.location is not None
+
+    @admin.display(description=_("names another place than before"), boolean=True)
+    def has_moved(self, place: GeocodedPlace) -> bool:
+        return place.moved_from is not None
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
+@admin.register(GeocoderState)
+class GeocoderStateAdmin(ReadOnlyAdmin):
+    """How the geocoders do: the last answer, failures in a row, and until when one is left alone."""
+
+    list_display = ["name", "last_outcome", "answered_at", "failures", "paused_until"]
+    ordering = ["name"]
 
 
 @admin.register(ServicePoint)

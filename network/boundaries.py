@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 
 from network import polygons
 from network.models import BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
+from network.placenames import known_aliases
 
 MAX_PATH = 200  # characters, as the column
 MISPLACED_SHARE = 0.10  # of a region outside its parent; see docs/decisions/0003-boundaries-and-slivers.md
@@ -529,11 +530,20 @@ def _write_regions(taken: Sequence[_Row]) -> dict[str, int]:
             batch_size=1000,
         )
         ids |= {region.code: region.id for region in made}
+        RegionAlias.objects.bulk_create(
+            [
+                RegionAlias(region=region, name=alias.name, kind=alias.kind)
+                for region in made
+                for alias in known_aliases().get(region.code, ())
+            ]
+        )
     for row in taken:
         if row.known is not None:
             ids[row.draft.code] = row.known.id
             if row.known.name != row.draft.name:
-                RegionAlias.objects.get_or_create(region_id=row.known.id, name=row.known.name)
+                RegionAlias.objects.get_or_create(
+                    region_id=row.known.id, name=row.known.name, defaults={"kind": RegionAlias.Kind.FORMER}
+                )
                 Region.objects.filter(id=row.known.id).update(name=row.draft.name)
     return ids
 

@@ -27,13 +27,10 @@ from network.placenames import (
     SpokenName,
     han_names,
     is_han,
-    known_aliases,
     latin_key,
     latin_names,
     simplified,
 )
-
-__all__ = ["Gazetteer", "Level", "Match", "Place", "Reason", "known_aliases"]
 
 MAX_TEXT = 500  # characters; what follows is not read
 MAX_CITY = 60
@@ -62,7 +59,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A region as the gazetteer needs it. `aliases` are former and other names; see `known_aliases` for China's."""
+    """A region as the gazetteer needs it. `aliases` are former and other names."""
 
     id: int
     code: str
@@ -77,13 +74,15 @@ class Match(NamedTuple):
 
     `place_id` is the deepest place that is certain and `chain` the ids from the root down to it. With a `reason` it
     is only what all `candidates` have in common, often None, and the decision is a person's. Without one, the
-    candidates are places inside the place that the text hints at but does not name beyond doubt.
+    candidates are places inside the place that the text hints at but does not name beyond doubt; `beside` are those of
+    them that stand right after the names (深圳福田科技园) and not in some later line.
     """
 
     place_id: int | None
     chain: tuple[int, ...] = ()
     reason: Reason | None = None
     candidates: tuple[int, ...] = ()
+    beside: tuple[int, ...] = ()
 
 
 class _Reading(NamedTuple):
@@ -91,7 +90,7 @@ class _Reading(NamedTuple):
 
     place: int
     doubt: int
-    needs_parent: bool
+    needs_parent: int
 
 
 class _Name(NamedTuple):
@@ -115,6 +114,7 @@ class _Run:
     short_names: int = 0
     clash: _Open | None = None  # places of an official name that contradicts `open`
     hints: list[int] = field(default_factory=list)
+    beside: list[int] = field(default_factory=list)  # hints that stood right after the names
 
     @property
     def names(self) -> int:
@@ -125,16 +125,18 @@ class _Run:
 _LEAD = re.compile(
     r"(?: |中华人民共和国|中国|(?:收货|收件|寄件|送货|详细|联系|所在)?(?:地址|地区)(?= )|\d{6}(?!\d)|[A-Za-z]+(?= ))*"
 )
-_FILLER = re.compile(r"(?: |市辖区|(?:省|自治区)?直辖县级行政(?:区划|单位)|(?:省|自治区)直辖(?!市))+")
+_FILLER = re.compile(r"(?: |市辖区|(?<=[ 市])郊?县|(?:省|自治区)?直辖县级行政(?:区划|单位)|(?:省|自治区)直辖(?!市))+")
 _SEPARATORS = re.compile(r"[\W_]+")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060\ufe00-\ufe0f\ufeff]")  # copied along with a text
 _FORMERLY = re.compile(r"[(\[【]原[^)\]】]*[)\]】]")
 
 # What makes the name before it another name: 南京东路, 中山三路, 朝阳门外大街, 南山街道, 中山市场.
 _STREET = re.compile(
-    r"[东南西北中内外前后左右上下]{0,2}[一二三四五六七八九十\d]{0,3}(?:路|街|巷|弄|胡同|大街|大道|道(?![里外真县孚]))|门[内外]"
+    r"[东南西北中内外前后左右上下]{0,2}[一二三四五六七八九十\d]{0,3}(?:路|街|巷|弄|胡同|大街|大道|道(?![里外真县孚区江]))|门[内外]"
 )
 _AFTER_FULL_NAME = re.compile(r"路(?=[ \d]|$)|大道|大街|小吃|(?<=市)场")
 _AFTER_FULL_NAME_OF_TWO = re.compile(r"[街巷]|(?:街道|社区|[镇乡村])(?:[ \d]|$|[^县市区]{1,6}[路街道巷号])")
+_DISTRICT = re.compile(r"[区县旗]\s*$")
 _TOWNSHIP = re.compile(r"街道|社区|[镇乡村屯]")
 _FEATURE = re.compile(
     r"[堡苏木河江湖海山门桥寺庙塔站港湾岛滩岭峡泉洞园城店馆]|机场|车站|火车|高铁|大桥|新区|新城|开发区|工业|经济|高新|大学|学院"
@@ -259,6 +261,8 @@ class Gazetteer:
             run = self._read_latin(city, None)
         if not run.open:
             return None
+        if _DISTRICT.search(city):
+            return run.open  # 东城区 in 东莞 is as likely as the one in 北京
         return {place: doubt + self._unlike_a_city(place) for place, doubt in run.open.items()}
 
     def _unlike_a_city(self, number: int) -> int:
@@ -268,6 +272,7 @@ class Gazetteer:
     def _read_han(self, text: str, column: _Open | None) -> _Run:
         text = _han_text(text)
         run = self._read_run(text, _past(_LEAD, text, 0), column)
+        run.beside = [*run.hints] if run.names else []
         if run.clash is None and not (run.full_names and self._is_deep(run.open)):
             self._read_on(text, run)
         return run
@@ -284,6 +289,7 @@ class Gazetteer:
 
     def _take_name(self, text: str, at: int, run: _Run, lenient: bool) -> bool:
         """Take the longest name at `at` that fits into the run; tell whether there was one."""
+        hint: tuple[int, _Open] | None = None
         for name in self._names_at(text, at):
             end = at + len(name.text)
             joined = self._join(run.open, name.readings)
@@ -295,15 +301,19 @@ class Gazetteer:
                 run.clash = self._read_run(text, at, None).open
                 return False
             if name.short:
+                if hint is not None and not self._name_follows(text, end, joined):
+                    continue  # 九龙城人民路 names no 九龙
                 if not self._short_name_holds(text, end, joined, run.open, lenient):
-                    self._take_hint(text, at, end, joined, run)
-                    return False
+                    hint = hint or (end, joined)
+                    continue  # 香港九龙 is not meant in 香港九龙城区, and 香港 is
                 run.short_names += 1
             else:
                 run.full_names += 1
                 end -= self._shares_its_last_character(text, end, joined)
             run.open, run.end = joined, end
             return True
+        if hint is not None:
+            self._take_hint(text, at, *hint, run)
         return False
 
     def _take_hint(self, text: str, start: int, end: int, joined: _Open, run: _Run) -> None:
@@ -367,30 +377,49 @@ class Gazetteer:
     def _read_on(self, text: str, run: _Run) -> None:
         """Look behind the first run, which reached no district, for a second one or for hints.
 
-        Two full names or more side by side are believed if the text ends with them (…, 南山区, 深圳市) or nothing
-        before them reads like an address without its city: a customer's name, a shop's. Anything else is a hint.
+        Two names or more side by side, a full one among them, are believed if the text ends with them (…, 南山区, 深圳)
+        or nothing before them reads like an address without its city: a customer's name, a shop's. So is a full name
+        after the name of a shop that begins with the city (深圳中心书城店 福田区). Anything else is a hint.
         """
         at = run.end
         hints = dict.fromkeys(run.hints)
         while at < len(text):
-            names = self._names_at(text, at) if text[at : at + 2] in self._starts else ()
-            name = next((name for name in names if not name.short), None)
-            if name is None or self._is_in_another_name(text, at, at + len(name.text)):
+            later, name = self._later_run(text, at)
+            if later is None or name is None:
                 at += 1
                 continue
-            later = self._read_run(text, at, None)
-            believed = not text[later.end :].strip() or not _ADDRESS_WORD.search(text, 0, at)
-            if later.full_names > 1 and later.open and later.clash is None and believed:
-                joined = self._join(run.open, [_Reading(place, doubt, False) for place, doubt in later.open.items()])
+            reads_on = not _ADDRESS_WORD.search(text, 0, at)
+            believed = later.names > 1 and (reads_on or not text[later.end :].strip())
+            readings = [_Reading(place, doubt, 0) for place, doubt in (later.open or {}).items()]
+            joined = self._join(run.open, readings)
+            if believed and later.clash is None:
                 if not joined:
                     run.clash = later.open
                     return
                 if not self._names_a_city(run):
                     run.open, run.hints = joined, later.hints
                     return
+            if run.open is None and reads_on and text[at - 1] == " " and later.clash is None:
+                in_shops_city = self._join(dict.fromkeys(run.hints, 0), readings)
+                if in_shops_city:
+                    run.open, run.hints = in_shops_city, later.hints
+                    return
             hints.update(dict.fromkeys(self._best(self._join(run.open, name.readings))))
             at = max(later.end, at + 1)
         run.hints = list(hints)
+
+    def _later_run(self, text: str, at: int) -> tuple[_Run | None, _Name | None]:
+        """Return the run that begins here and its first name: a full one, or a short one after a separator."""
+        names = self._names_at(text, at)
+        name = next((name for name in names if not name.short), None)
+        if name is not None:
+            if self._is_in_another_name(text, at, at + len(name.text)):
+                return None, None
+            return self._read_run(text, at, None), name
+        if not names or text[at - 1 : at] != " ":
+            return None, None
+        run = self._read_run(text, at, None)  # 李四 广东深圳南山区
+        return (run, names[0]) if run.full_names and run.names > 1 else (None, None)
 
     def _names_a_city(self, run: _Run) -> bool:
         """Tell whether the text, not the column, names a city, and by more than one short name."""
@@ -408,7 +437,7 @@ class Gazetteer:
         above: _Open = {}
         for place, doubt, needs_parent in readings:
             line = self._lines[place]
-            for around in line[:2] if needs_parent else line:
+            for around in line[: 1 + needs_parent] if needs_parent else line:
                 if around in open_:
                     _keep_least(joined, place, open_[around] + doubt)
             above[place] = doubt
@@ -490,7 +519,8 @@ class Gazetteer:
             return self._undecided(Reason.AMBIGUOUS_NAME, [place, *run.hints])  # 海南兴海 is not in the province
         place = self._same_area.get(place, place)
         hints = dict.fromkeys(hint for hint in [*best, *run.hints] if hint != place and place in self._lines[hint])
-        return Match(self._places[place].id, self._chains[place], None, self._ids(hints))
+        beside = self._ids(hint for hint in run.beside if hint in hints)
+        return Match(self._places[place].id, self._chains[place], None, self._ids(hints), beside)
 
     def _undecided(self, reason: Reason, candidates: list[int]) -> Match:
         shared = [
@@ -540,7 +570,7 @@ def _keep_least(doubts: _Open, place: int, doubt: int) -> None:
 
 def _han_text(text: str) -> str:
     """Return the text in half-width, simplified characters, with one space for whatever separates (，· - and so on)."""
-    text = simplified(unicodedata.normalize("NFKC", text)[:MAX_TEXT])
+    text = simplified(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text))[:MAX_TEXT])
     if "原" in text:
         text = _FORMERLY.sub(" ", text)
     return _SEPARATORS.sub(" ", text)

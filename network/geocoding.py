@@ -1,31 +1,39 @@
 """Where an address lies: the sources in their order, checked against each other, doubt named and never guessed (R2).
 
 What a reviewer confirmed for the same text comes first (`network.memory`): a person saw that very text, so that only
-coordinates which say something new speak against it. Else a source is anything that turns queries into places: given
-coordinates, then the sources of `SOURCES` (network geocoders plug in there), and last the offline gazetteer, which
-needs nothing but the region tree. Whatever found the place, the names in the text are compared with it.
+coordinates which say something new speak against it. Then come the coordinates that were given, then the configured
+geocoders (`network.lookups`), and last the names in the text alone. The offline gazetteer, which needs nothing but the
+region tree, reads every text before that: a geocoder is asked only for a text whose region is certain, and whatever
+found the place, the names are compared with it, so that an answer which cannot be checked is never believed.
+See docs/decisions/0019-geocoder-chain.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
-from network import memory, regions
+from network import lookups, memory, regions
 from network.datum import Datum, to_wgs84
-from network.gazetteer import Gazetteer, Match, Reason, known_aliases
+from network.gazetteer import MAX_CANDIDATES, Gazetteer, Match, Reason
 from network.gazetteer import Place as NamedPlace
+from network.geocoders import Outcome
+from network.lookups import Lookup
 from network.models import ConfirmedPlace, Level, Region, RegionAlias
 
 LEAST_ACCURACY_M = 10.0  # of a handset outdoors; a merchant's digits may promise more than anybody measured
-BORDER_M = 200.0  # official boundary sets differ by about 100 m at the median (PARTS, "geopy and China")
+BORDER_M = 200.0  # official boundary sets differ by about 100 m at the median (docs/decisions/0005)
+# So far from the region that the text names a geocoder's answer may lie, however exact it says it is: the text stays
+# the one that tells the region, and farther off another house of that name was found.
+GEOCODER_BORDER_M = 1_000.0
+CENTRE_M = 100.0  # so near to the middle of a region an answer most likely stands for the whole of it
 
 
 class Review(StrEnum):
@@ -40,6 +48,8 @@ class Review(StrEnum):
     UNSURE_NAME = "unsure_name"
     DISTRICT_NOT_NAMED = "district_not_named"
     REMEMBERED_ELSEWHERE = "remembered_elsewhere"
+    IMPLAUSIBLE_ANSWER = "implausible_answer"
+    ANSWER_CHANGED = "answer_changed"
 
 
 @dataclass(frozen=True)
@@ -59,25 +69,13 @@ class Query:
 
 @dataclass(frozen=True)
 class Found:
-    """What one source says: degrees in WGS 84, and how far it may be off in metres."""
+    """What one source says: degrees in WGS 84, and how far it may be off in metres; `asked`: a geocoder says it."""
 
     lat: float
     lon: float
     accuracy_m: float
     source: str
-
-
-class SourceDown(Exception):
-    """A geocoder did not answer. It must never read as "no such address"; the next source is asked."""
-
-
-class Source(Protocol):
-    """One geocoder. An outage raises SourceDown; None means that it does not know the address."""
-
-    def find(self, query: Query) -> Found | None: ...
-
-
-SOURCES: list[Source] = []
+    asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,8 @@ class Place:
     """Where an address lies. `region_ids` is the chain, deepest first; `review` is empty when it is certain.
 
     `named` tells that the text itself names the region, however coarse the location is. `key` is what the text is
-    remembered under, and `remembered` the id of the confirmed place that was used.
+    remembered under, and `remembered` the id of the confirmed place that was used. `waits` tells that a geocoder which
+    may know more could not be asked now.
     """
 
     lat: float | None = None
@@ -98,6 +97,7 @@ class Place:
     named: bool = False
     key: bytes = b""
     remembered: int | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,12 @@ def _key(query: Query, match: Match) -> bytes:
     return memory.key(query.text, query.city, sender="" if match.reason is None else query.sender)
 
 
-def locate(queries: Sequence[Query], *, at: datetime) -> list[Place]:
-    """Locate many addresses at once: the names in Python, memory and polygons set by set in SQL."""
+def locate(queries: Sequence[Query], *, at: datetime, ask_s: float = 0.0) -> list[Place]:
+    """Locate many addresses at once: the names in Python, memory and polygons set by set in SQL.
+
+    Geocoders are asked for at most `ask_s` seconds; with 0 only what they answered before is used. Asking must not
+    happen inside a transaction.
+    """
     gazetteer, divided = _read_tree(_version())
     matches = [gazetteer.find(query.text, query.city) for query in queries]
     keys = [_key(query, match) for query, match in zip(queries, matches, strict=True)]
@@ -132,32 +136,146 @@ def locate(queries: Sequence[Query], *, at: datetime) -> list[Place]:
     given = [_given(query) for query in queries]
     confirmed = [recalled.get(key) for key in keys]
     doubted = [_speaks_against(place, told) for place, told in zip(confirmed, given, strict=True)]
-    found = [
-        told if doubt else _recalled(place) or told or _asked(query)
-        for query, place, told, doubt in zip(queries, confirmed, given, doubted, strict=True)
+    known = [
+        told if doubt else _recalled(place) or told
+        for place, told, doubt in zip(confirmed, given, doubted, strict=True)
     ]
+    answers = _ask(queries, matches, known, at=at, ask_s=ask_s)
+    found = [place or _answered(answer) for place, answer in zip(known, answers, strict=True)]
     covering = iter(regions.covering([(place.lat, place.lon) for place in found if place], at=at))
     covered = [next(covering) if place else None for place in found]
+    ambiguous = {one for match, place in zip(matches, found, strict=True) if place for one in match.candidates}
+    hinted = {match.place_id for match in matches} | ambiguous
+    chains = regions.chain_ids({region for region in (*covered, *hinted) if region is not None})
+    found = _centred(found, covered, chains, at)
+    matches = _told_apart(matches, confirmed, found, covered, chains, at)
     # A reviewer saw the text when the place was confirmed: the two are not compared again.
     named = [
         match.place_id if match.reason is None and place is None else None
         for match, place in zip(matches, confirmed, strict=True)
     ]
-    hinted = [match.place_id for match in matches]
-    chains = regions.chain_ids({region for region in (*covered, *hinted) if region is not None})
     inside = regions.inside({region for region in named if region is not None}, at=at)
     agree = _agreement(found, covered, named, chains, inside, at)
     places = [
-        _confirmed(known, doubt, place, region, chains)
-        if known
-        else _place(match, place, region, chains, inside, divided)
-        if fits
+        _confirmed(confirmation, doubt, place, region, chains)
+        if confirmation
+        else _unbelieved(match, answer, place, chains)
+        if answer.moved or (answer.said is not None and place is None)
+        else _place(match, place, region, fits, chains, inside, divided)
+        if region is None or (fits and not _speaks_against_hints(match, place, region, chains))
         else _differing(match, place, region, chains)
-        for match, known, doubt, place, region, fits in zip(
-            matches, confirmed, doubted, found, covered, agree, strict=True
+        for match, confirmation, doubt, answer, place, region, fits in zip(
+            matches, confirmed, doubted, answers, found, covered, agree, strict=True
         )
     ]
-    return [replace(place, key=key) for place, key in zip(places, keys, strict=True)]
+    return [
+        replace(place, key=key, waits=answer.waits) for place, key, answer in zip(places, keys, answers, strict=True)
+    ]
+
+
+def _ask(
+    queries: Sequence[Query],
+    matches: Sequence[Match],
+    known: Sequence[Found | None],
+    *,
+    at: datetime,
+    ask_s: float,
+) -> list[Lookup]:
+    """Ask the geocoders for the texts that no place is known for and whose answers the names can be held against."""
+    numbers = [
+        number
+        for number, (match, place) in enumerate(zip(matches, known, strict=True))
+        if place is None and match.reason is None and queries[number].text.strip()
+    ]
+    words = [lookups.words_for(queries[number].text, queries[number].city) for number in numbers]
+    asked = dict(zip(numbers, lookups.look_up(words, at=at, budget_s=ask_s), strict=True))
+    return [asked.get(number, lookups.NOTHING) for number in range(len(queries))]
+
+
+def _answered(answer: Lookup) -> Found | None:
+    said = answer.said
+    if said is None or said.outcome is not Outcome.FOUND:
+        return None
+    return Found(said.lat, said.lon, said.accuracy_m, answer.source, asked=True)
+
+
+def _centred(
+    found: Sequence[Found | None],
+    covered: Sequence[int | None],
+    chains: Mapping[int, Sequence[int]],
+    at: datetime,
+) -> list[Found | None]:
+    """Believe no geocoder that the middle of a region is an exact place: it is what they say when they know no more."""
+    around = {
+        number: chains[region]
+        for number, (place, region) in enumerate(zip(found, covered, strict=True))
+        if place is not None and place.asked and region is not None
+    }
+    centres = regions.centres({one for chain in around.values() for one in chain}, at=at) if around else {}
+    believed = list(found)
+    for number, chain in around.items():
+        place = found[number]
+        assert place is not None, "only an answer has a region around"
+        wide = [
+            centre.radius_m
+            for one in chain
+            for centre in centres.get(one, [])
+            if memory.metres(place.lat, place.lon, centre.lat, centre.lon) <= CENTRE_M
+        ]
+        believed[number] = replace(place, accuracy_m=max([place.accuracy_m, *wide]))
+    return believed
+
+
+def _told_apart(
+    matches: Sequence[Match],
+    confirmed: Sequence[ConfirmedPlace | None],
+    found: Sequence[Found | None],
+    covered: Sequence[int | None],
+    chains: Mapping[int, Sequence[int]],
+    at: datetime,
+) -> list[Match]:
+    """Let coordinates tell which of several places of one name is meant; if it is none of them, the two differ."""
+    told = list(matches)
+    pairs: list[tuple[int, int, Found]] = []
+    for number, (match, known, place, region) in enumerate(zip(matches, confirmed, found, covered, strict=True)):
+        if match.reason is not Reason.AMBIGUOUS_NAME or known or place is None or region is None:
+            continue
+        fitting = [one for one in match.candidates if one in chains[region]]
+        if fitting:
+            deepest = max(fitting, key=lambda one: len(chains[one]))
+            told[number] = _meant(deepest, chains)
+        elif len(match.candidates) < MAX_CANDIDATES:  # else there may be more of them
+            pairs += [(number, one, place) for one in match.candidates]
+    asked = [(one, place.lat, place.lon, place.accuracy_m + BORDER_M) for _, one, place in pairs]
+    near: dict[int, list[int]] = {number: [] for number, _, _ in pairs}
+    for (number, one, _), is_near in zip(pairs, regions.within_m(asked, at=at), strict=True):
+        near[number] += [one] if is_near else []
+    for number, some in near.items():
+        if len(some) < 2:
+            told[number] = _meant(some[0] if some else matches[number].candidates[0], chains)
+    return told
+
+
+def _meant(region: int, chains: Mapping[int, Sequence[int]]) -> Match:
+    return Match(region, tuple(reversed(chains[region])))
+
+
+def _speaks_against_hints(
+    match: Match, found: Found | None, region: int | None, chains: Mapping[int, Sequence[int]]
+) -> bool:
+    """Whether a geocoder's answer lies in none of the districts that the text hints at (深圳南山科技园, in 福田)."""
+    if found is None or not found.asked or region is None or match.reason is not None or not match.beside:
+        return False
+    return not any(one in chains[region] for one in match.beside)
+
+
+def _unbelieved(match: Match, answer: Lookup, found: Found | None, chains: Mapping[int, Sequence[int]]) -> Place:
+    """An answer that is no place, or another one than before: the names tell where, and a person what to believe."""
+    chain = chains[match.place_id] if match.place_id is not None else ()
+    review = Review.ANSWER_CHANGED if answer.moved else Review.IMPLAUSIBLE_ANSWER
+    if found is None:
+        return Place(None, None, chain, answer.source, None, review)
+    return Place(found.lat, found.lon, chain, found.source, found.accuracy_m, review)
 
 
 def _recalled(place: ConfirmedPlace | None) -> Found | None:
@@ -201,15 +319,6 @@ def _decimals(degrees: float) -> int:
     return len(digits)
 
 
-def _asked(query: Query) -> Found | None:
-    for source in SOURCES:
-        with suppress(SourceDown):
-            found = source.find(query)
-            if found is not None:
-                return found
-    return None
-
-
 def _agreement(
     found: Sequence[Found | None],
     covered: Sequence[int | None],
@@ -220,15 +329,13 @@ def _agreement(
 ) -> list[bool]:
     """Return for each address whether its text and its location do not speak against each other.
 
-    They agree when the location lies in the named region, or so near to it that its accuracy does not tell; where
-    the named region has no boundary of its own, its parent's must do.
+    They agree when the location lies in the named region, or so near to it that its accuracy does not tell (off the
+    coast, too); where the named region has no boundary of its own, its parent's must do.
     """
     agree = [
         place is None
-        or region is None
         or name is None
-        or name in chains[region]
-        or (name not in inside and region in chains[name])
+        or (region is not None and (name in chains[region] or (name not in inside and region in chains[name])))
         for place, region, name in zip(found, covered, named, strict=True)
     ]
     doubtful = [number for number, fits in enumerate(agree) if not fits]
@@ -237,7 +344,8 @@ def _agreement(
         place, name = found[number], named[number]
         assert place is not None, "only a place can differ"
         assert name is not None, "from a name"
-        asked.append((name, place.lat, place.lon, max(place.accuracy_m, BORDER_M)))
+        metres = GEOCODER_BORDER_M if place.asked else place.accuracy_m + BORDER_M
+        asked.append((name, place.lat, place.lon, metres))
     for number, near in zip(doubtful, regions.within_m(asked, at=at), strict=True):
         agree[number] = near
     return agree
@@ -247,6 +355,7 @@ def _place(
     match: Match,
     found: Found | None,
     region: int | None,
+    fits: bool,
     chains: Mapping[int, Sequence[int]],
     inside: Mapping[int, regions.Inside],
     divided: frozenset[int],
@@ -255,11 +364,19 @@ def _place(
         return _named_only(match, chains, inside, divided)
     if abs(found.lat) < 0.01 and abs(found.lon) < 0.01:
         return Place(source=found.source, accuracy_m=found.accuracy_m, review=Review.NULL_ISLAND)
-    if region is None:
-        return Place(found.lat, found.lon, (), found.source, found.accuracy_m, Review.OUTSIDE_REGIONS)
     name = match.place_id if match.reason is None else None
+    if region is None and (name is None or not fits):
+        return Place(found.lat, found.lon, (), found.source, found.accuracy_m, Review.OUTSIDE_REGIONS)
+    if found.asked and name is not None and found.accuracy_m > settings.MAX_ACCURACY_M:
+        # It found no more than a town: the names say where, and nobody says where in there.
+        review = Review.DISTRICT_NOT_NAMED if name in divided else ""
+        return Place(found.lat, found.lon, chains[name], found.source, found.accuracy_m, review, named=not review)
     # Near a border the words of the address tell more than coordinates that may be off by more than the distance.
-    chain = chains[region] if name is None or name in chains[region] else chains[name]
+    if region is not None and (name is None or name in chains[region]):
+        chain = chains[region]
+    else:
+        assert name is not None, "else it lies outside"
+        chain = chains[name]
     review = str(match.reason) if match.reason == Reason.NAMES_CONFLICT else ""
     told = name is not None and name not in divided
     return Place(found.lat, found.lon, chain, found.source, found.accuracy_m, review, _detail(match), told)
@@ -320,9 +437,6 @@ def _read_tree(version: str) -> tuple[Gazetteer, frozenset[int]]:
     aliases: dict[int, list[str]] = {}
     for region_id, name in RegionAlias.objects.values_list("region_id", "name"):
         aliases.setdefault(region_id, []).append(name)
-    for code, names in known_aliases().items():
-        for region_id in Region.objects.filter(code=code).values_list("id", flat=True):
-            aliases.setdefault(region_id, []).extend(names)
     rows = list(Region.objects.values_list("id", "code", "name", "level", "parent_id"))
     gazetteer = Gazetteer(NamedPlace(*row, aliases=tuple(aliases.get(row[0], ()))) for row in rows)
     divided = frozenset(parent for *_, level, parent in rows if parent and level <= Level.DISTRICT)

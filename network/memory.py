@@ -66,16 +66,7 @@ def recall(keys: Collection[bytes], *, at: datetime) -> dict[bytes, ConfirmedPla
     return {bytes(place.key): place for place in known}
 
 
-def contradicts(place: ConfirmedPlace, *, lat: float, lon: float, accuracy_m: float) -> bool:
-    """Tell whether coordinates (WGS 84) that come with the text speak against what was confirmed.
-
-    Those that a reviewer saw and set aside say nothing new.
-    """
-    seen = [place.location.coords, *(place.overruled.coords if place.overruled else ())]
-    return all(_metres(lat, lon, seen_lat, seen_lon) > max(SAME_PLACE_M, accuracy_m) for seen_lon, seen_lat in seen)
-
-
-def _metres(lat: float, lon: float, other_lat: float, other_lon: float) -> float:
+def metres(lat: float, lon: float, other_lat: float, other_lon: float) -> float:
     """Metres on a sphere, half a per cent off at most: enough to tell a place from another one."""
     phi, other_phi = math.radians(lat), math.radians(other_lat)
     half = (
@@ -83,6 +74,15 @@ def _metres(lat: float, lon: float, other_lat: float, other_lon: float) -> float
         + math.cos(phi) * math.cos(other_phi) * math.sin(math.radians(other_lon - lon) / 2) ** 2
     )
     return 2 * 6_371_009.0 * math.asin(min(1.0, math.sqrt(half)))
+
+
+def contradicts(place: ConfirmedPlace, *, lat: float, lon: float, accuracy_m: float) -> bool:
+    """Tell whether coordinates (WGS 84) that come with the text speak against what was confirmed.
+
+    Those that a reviewer saw and set aside say nothing new.
+    """
+    seen = [place.location.coords, *(place.overruled.coords if place.overruled else ())]
+    return all(metres(lat, lon, seen_lat, seen_lon) > max(SAME_PLACE_M, accuracy_m) for seen_lon, seen_lat in seen)
 
 
 def remember(
@@ -104,7 +104,7 @@ def remember(
         },
     )
     place = ConfirmedPlace.objects.select_for_update().get(pk=place.pk)
-    stayed = _metres(lat, lon, place.location.y, place.location.x) <= SAME_PLACE_M
+    stayed = metres(lat, lon, place.location.y, place.location.x) <= SAME_PLACE_M
     overruled = [Point(*seen) for seen in place.overruled.coords] if stayed and place.overruled else []
     if told is not None:
         overruled.append(Point(told[1], told[0]))

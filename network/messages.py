@@ -11,18 +11,13 @@ import base64
 import hashlib
 import hmac
 import http.client
-import ipaddress
 import json
 import os
-import socket
-import ssl
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event, Timer
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -31,6 +26,8 @@ import phonenumbers
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.timezone import now
+
+from network import wire
 
 TIMEOUT_S = 5.0  # for a step
 TOTAL_S = 10.0  # for all of it, however slowly an answer drips
@@ -360,61 +357,24 @@ def _short(code: object) -> str:
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
     """Post once, follow nothing, and return the status and at most 64 kB. Raises NotSent.
 
-    Only https to a global address: the name is looked up once and the connection made to that very address, so that a
-    name cannot point inside our own network. SMS_ALLOW_LOCAL is for a gateway that stands beside the server.
+    SMS_ALLOW_LOCAL is for a gateway that stands beside the server.
     """
-    parts_of = urlsplit(url)
-    secure = parts_of.scheme == "https"
-    if not parts_of.hostname or not (secure or (settings.SMS_ALLOW_LOCAL and parts_of.scheme == "http")):
-        raise NotSent("only https")
-    port = parts_of.port or (443 if secure else 80)
-    connection = http.client.HTTPConnection(parts_of.hostname, port, timeout=TIMEOUT_S)
-    over: Timer | None = None
-    cut_off = Event()
     try:
-        connection.sock = _socket(parts_of.hostname, port, secure=secure)
-        over = Timer(TOTAL_S, _hang_up, [connection.sock, cut_off])
-        over.daemon = True
-        over.start()
-        target = parts_of.path or "/"
-        target = f"{target}?{parts_of.query}" if parts_of.query else target
-        connection.request("POST", target, body, {"host": parts_of.netloc, **headers})
-        answer = connection.getresponse()
-        status, content = answer.status, answer.read(ANSWER_BYTES)
-        if cut_off.is_set():  # what was cut off looks like an answer that has ended
-            raise NotSent("no answer in time")
-        return status, content
+        answer = wire.exchange(
+            "POST",
+            url,
+            body,
+            headers,
+            step_s=TIMEOUT_S,
+            total_s=TOTAL_S,
+            most_bytes=ANSWER_BYTES,
+            allow_local=settings.SMS_ALLOW_LOCAL,
+        )
+    except wire.NotAllowed as error:
+        raise NotSent(str(error)) from error
     except (OSError, http.client.HTTPException) as error:
         raise NotSent(f"no answer: {type(error).__name__}") from error
-    finally:
-        if over is not None:
-            over.cancel()
-        connection.close()
-
-
-def _hang_up(connected: socket.socket, cut_off: Event) -> None:
-    """End a connection that another thread reads from; the plain way, because TLS would want a polite goodbye.
-
-    It is said before it is done: the reader wakes at once, sooner than the timer itself tells that it has finished.
-    """
-    cut_off.set()
-    with suppress(OSError):
-        socket.socket.shutdown(connected, socket.SHUT_RDWR)
-
-
-def _socket(host: str, port: int, *, secure: bool) -> socket.socket:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [str(address[4][0]) for address in found]
-    if not settings.SMS_ALLOW_LOCAL and not all(ipaddress.ip_address(address).is_global for address in addresses):
-        raise NotSent("not a global address")
-    plain = socket.create_connection((addresses[0], port), timeout=TIMEOUT_S)
-    if not secure:
-        return plain
-    try:
-        return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-    except OSError:
-        plain.close()
-        raise
+    return answer.status, answer.body
 
 
 def _webhook(url: str) -> Gateway:

@@ -30,6 +30,7 @@ _AUTONOMOUS = re.compile(
 )
 _KIND = re.compile(r"(?<=..)(?:特别行政区|地区|新区|林区|特区|[省市区县旗盟])$")
 _FULL = re.compile(r"..[省市区县旗盟州]$|[市县]$")
+_OFFICE = re.compile(r"(?:街道|[镇乡])$")
 _LATIN_KINDS = {
     "省": ("sheng", "province"),
     "市": ("shi", "city"),
@@ -47,7 +48,7 @@ class SpokenName(NamedTuple):
     text: str  # Han characters, or Latin letters as `latin_key` writes them
     doubt: int  # orders the places that share a name: 0 official or former, 1 usual, 2 made by rule
     short: bool = False  # without its kind, so that it may as well be a word of a street's or a shop's name
-    needs_parent: bool = False  # understood only where the region around is known
+    needs_parent: int = 0  # understood only where a region around is known that is at most so many levels up
 
 
 def is_han(text: str) -> bool:
@@ -66,8 +67,13 @@ def simplified(text: str) -> str:
     return text.translate(_simplified_characters())
 
 
+class KnownAlias(NamedTuple):
+    name: str
+    kind: str  # of `RegionAlias.Kind`
+
+
 @cache
-def known_aliases() -> dict[str, tuple[str, ...]]:
+def known_aliases() -> dict[str, tuple[KnownAlias, ...]]:
     """Return, by GB/T 2260 code, names of Chinese regions that are not their official ones today.
 
     They are districts renamed, raised or merged since about 2010 (崇文区 lies in 东城区), development zones that lie in
@@ -77,7 +83,7 @@ def known_aliases() -> dict[str, tuple[str, ...]]:
     aliases = defaultdict(list)
     with (DATA / "aliases_cn.csv").open(encoding="utf-8", newline="") as table:
         for row in csv.DictReader(table):
-            aliases[row["code"]].append(row["alias"])
+            aliases[row["code"]].append(KnownAlias(row["alias"], row["kind"]))
     return {code: tuple(names) for code, names in aliases.items()}
 
 
@@ -86,26 +92,27 @@ def han_names(name: str, aliases: tuple[str, ...], level: int, around: tuple[str
 
     The same text may come twice; a caller keeps the less doubtful.
     """
-    custom = level >= CUSTOM
+    custom = int(level >= CUSTOM)
     name = simplified(name)
     if is_han(name):
-        yield SpokenName(name, doubt=0, needs_parent=custom)
+        # 深圳市粤海街道 leaves out the district; if two in the city have a street of that name, it stays open.
+        yield SpokenName(name, doubt=0, needs_parent=2 if custom and _OFFICE.search(name) else custom)
         if not custom:
             yield from _shortened(name, level)
     for alias in map(simplified, filter(is_han, aliases)):
-        full = custom or _FULL.search(alias) is not None
+        full = bool(custom) or _FULL.search(alias) is not None
         yield SpokenName(alias, doubt=0 if full else 1, short=not full, needs_parent=custom)
         for region in around:
             # 苏州高新区 and 苏州市高新区 are simply 高新区 where the city is known.
             inner = alias.removeprefix(stem(region))
             if inner != alias and len(inner) > 2:
-                yield SpokenName(inner, doubt=1, needs_parent=True)
+                yield SpokenName(inner, doubt=1, needs_parent=1)
                 yield SpokenName(region + inner, doubt=0)
 
 
 def latin_names(name: str, aliases: tuple[str, ...], level: int) -> Iterator[SpokenName]:
     """Yield what a region is called in letters, each as its `latin_key`; for Chinese regions the pinyin."""
-    custom = level >= CUSTOM
+    custom = int(level >= CUSTOM)
     if not is_han(name):
         yield SpokenName(latin_key(name), doubt=0, needs_parent=custom)
     elif not custom:
@@ -150,7 +157,7 @@ def _romanised(name: str, level: int) -> Iterator[SpokenName]:
     for kind in _LATIN_KINDS.get(name[-1], ()):
         yield SpokenName(letters + kind, doubt=1)
     if len(letters) > 3 or level < DISTRICT:
-        brief = level >= DISTRICT and len(letters) == 4  # Jimo may be many things, Jimo in Qingdao is one
+        brief = 2 * (level >= DISTRICT and len(letters) == 4)  # Jimo may be many things, Jimo in Shandong is one
         yield SpokenName(letters, doubt=1 if level == PROVINCE else 2, needs_parent=brief)
 
 

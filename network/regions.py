@@ -86,6 +86,23 @@ def inside(region_ids: Iterable[int], *, at: datetime) -> Mapping[int, Inside]:
     }
 
 
+CENTRES = """
+    SELECT region_id, ST_Y(inside), ST_X(inside), ST_Y(middle), ST_X(middle), radius_m
+    FROM (SELECT *, ST_Centroid(geom) AS middle FROM network_boundary
+          WHERE region_id = ANY (%s) AND valid @> %s AND level > %s) b
+"""
+
+
+def centres(region_ids: Iterable[int], *, at: datetime) -> dict[int, list[Inside]]:
+    """Return for each region the points that stand for it where nothing else is known, such as its middle."""
+    found = {}
+    with connection.cursor() as cursor:
+        cursor.execute(CENTRES, [sorted(set(region_ids)), at, int(Level.MACRO)])
+        for region_id, lat, lon, middle_lat, middle_lon, radius_m in cursor:
+            found[region_id] = [Inside(lat, lon, radius_m), Inside(middle_lat, middle_lon, radius_m)]
+    return found
+
+
 # A degree of latitude is nowhere shorter than 110,574 m, and one of longitude shrinks with the cosine of the
 # latitude: what lies outside that box is surely farther, so that the exact test on the ellipsoid is rarely needed.
 WITHIN = """

@@ -306,7 +306,8 @@ def _locate(ids: list[int], now: datetime) -> int:
     claimed = Order.objects.filter(pk__in=ids, status=Status.RECEIVED)
     orders = list(claimed.select_related("address", "recipient", "merchant").order_by("id"))
     queries = [_query(order) for order in orders]
-    places = iter(geocoding.locate([query for query in queries if query], at=now))
+    asked = [query for query in queries if query]
+    places = iter(geocoding.locate(asked, at=now, ask_s=settings.GEOCODER_BUDGET_S))
     found = [next(places) if query else UNREADABLE for query in queries]
     with transaction.atomic(durable=True):
         still = set(
@@ -315,6 +316,10 @@ def _locate(ids: list[int], now: datetime) -> int:
             .values_list("pk", flat=True)
         )
         pairs = [(order, place) for order, place in zip(orders, found, strict=True) if order.pk in still]
+        patience = timedelta(seconds=settings.GEOCODER_PATIENCE_S)
+        waiting = [order.pk for order, place in pairs if place.waits and now < order.placed_at + patience]
+        _put_aside(waiting, until=now + timedelta(seconds=settings.GEOCODER_PAUSE_S))
+        pairs = [(order, place) for order, place in pairs if order.pk not in set(waiting)]
         for order, place in pairs:
             _note_place(order, place, now)
         _save_places([order.address for order, _ in pairs])
@@ -323,6 +328,11 @@ def _locate(ids: list[int], now: datetime) -> int:
         memory.count_uses(used, at=now)
     _give_back(set(ids) - still, Status.RECEIVED)
     return len(pairs)
+
+
+def _put_aside(order_ids: Sequence[int], *, until: datetime) -> None:
+    """Let orders wait for geocoders that could not be asked: no fault of theirs, so that it counts as no try."""
+    Order.objects.filter(pk__in=order_ids).update(tries=0, next_try_at=until)
 
 
 def _give_back(ids: Iterable[int], status: str) -> None:

@@ -46,6 +46,8 @@ REASONS: dict[str, Any] = {
     "outside_regions": _("outside every region"),
     "text_location_differ": _("text and location differ"),
     "remembered_elsewhere": _("confirmed elsewhere before"),
+    "implausible_answer": _("the geocoder's answer is no place"),
+    "answer_changed": _("the geocoder changed its answer"),
     "no_region_named": _("no region named"),
     "ambiguous_name": _("ambiguous name"),
     "names_conflict": _("names contradict each other"),

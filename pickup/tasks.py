@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
-from network import exports, memory, publishing
+from network import answers, exports, memory, publishing
 from network.clock import now
 from pickup import closings, holding, missing, notices, orders, periods, preview
 
@@ -85,8 +85,8 @@ def remind_recipients() -> int:
 
 @sweep
 def forget_places() -> int:
-    """What reviewers confirmed about texts that nobody sends any more."""
-    return memory.forget_unused(now=now())
+    """What reviewers confirmed about texts that nobody sends any more, and what geocoders said long ago."""
+    return memory.forget_unused(now=now()) + answers.forget_old(now=now())
 
 
 @sweep

@@ -2,6 +2,7 @@ from network.models.addresses import Address
 from network.models.agents import Agent, Appointment, AppointmentApplication, PointProposal
 from network.models.drafts import DraftAcceptance, DraftEdit, DraftShape, RegionDraft
 from network.models.exports import Export
+from network.models.geocoders import GeocodedPlace, GeocoderState
 from network.models.maps import Outline, PointCell
 from network.models.places import ConfirmedPlace
 from network.models.point_applications import PointApplication
@@ -47,6 +48,8 @@ __all__ = [
     "DraftEdit",
     "DraftShape",
     "Export",
+    "GeocodedPlace",
+    "GeocoderState",
     "GroupOfUser",
     "Invitation",
     "Level",

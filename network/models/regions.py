@@ -65,15 +65,43 @@ class Region(models.Model):
 
 @kept(about="region")
 class RegionAlias(models.Model):
-    """Another name by which people write a region: an old name, a development zone, a merged district."""
+    """Another name by which people write a region: an old name, a development zone, a merged district.
+
+    The gazetteer reads this table and nothing else beside the official names. China's well-known ones are put in when
+    its regions are loaded (`network.placenames.known_aliases`); from then on they are the administrators'.
+    """
+
+    class Kind(models.TextChoices):
+        FORMER = "former", _("former name, or of a region merged into it")
+        ZONE = "zone", _("development zone inside it")
+        USUAL = "usual", _("usual or short name")
+        FOREIGN = "foreign", _("name in another language")
 
     region = models.ForeignKey(Region, models.CASCADE, related_name="aliases", verbose_name=_("region"))
-    name = models.CharField(_("name"), max_length=100)
+    name = models.CharField(
+        _("name"),
+        max_length=100,
+        help_text=_(
+            "as people write it; a zone begins with its city: 苏州高新区, "
+            "so that 高新区 is understood where the city is known"
+        ),
+    )
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default=Kind.USUAL)
 
     class Meta:
         verbose_name = _("alias of a region")
         verbose_name_plural = _("aliases of regions")
-        constraints = [models.UniqueConstraint(name="region_alias_once", fields=["region", "name"])]
+        constraints = [
+            models.UniqueConstraint(name="region_alias_once", fields=["region", "name"]),
+            models.CheckConstraint(
+                name="region_alias_kind_known", condition=Q(kind__in=["former", "zone", "usual", "foreign"])
+            ),
+            models.CheckConstraint(
+                name="region_alias_is_a_name",
+                condition=Q(name__regex=r"^\S(.*\S)?$"),
+                violation_error_message=_("A name begins and ends with something else than a space."),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

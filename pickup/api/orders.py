@@ -21,6 +21,7 @@ from pickup.models import Order, ReviewDecision
 router = Router(auth=MerchantKeyAuth(), tags=["orders"])
 ERRORS = dict.fromkeys((400, 401, 404, 409, 413, 422, 503), ErrorBody)
 PARCELS_PER_CALL = 3_000
+ASKED_S = 2.0  # for the geocoders, while somebody waits
 STATUS_OF = {"reference_conflict": 409, "barcode_taken": 409, "unknown_service_point": 422}
 
 
@@ -224,7 +225,8 @@ def near(request: HttpRequest, place: Query[Near]) -> Any:
     """The nearest points that would take a small parcel now, by metres; by coordinates or by an address text."""
     lat, lon = place.lat, place.lon
     if place.address is not None:
-        found = geocoding.locate([geocoding.Query(text=place.address, lat=lat, lon=lon)], at=now())[0]
+        query = geocoding.Query(text=place.address, lat=lat, lon=lon)
+        found = geocoding.locate([query], at=now(), ask_s=ASKED_S)[0]
         if found.lat is None or found.lon is None:
             raise Problem(422, "not_located", f"the address is not certain: {found.review}", "address")
         lat, lon = found.lat, found.lon

@@ -114,6 +114,9 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "network_draftshape": web(ALL),
     "network_draftacceptance": web(ALL),
     "network_confirmedplace": web(ALL, worker=f"DELETE, {change('used', 'kept_until')}"),
+    # What geocoders outside said, and how they do. Who deletes an answer has it asked for again.
+    "network_geocodedplace": both(f"DELETE, {keep_but('id', 'geocoder', 'key')}"),
+    "network_geocoderstate": both(keep_but("name")),
     "spatial_ref_sys": both(READ),
     # Their history. Whoever changes a row adds its event, by a trigger; nobody changes an event.
     "network_agentevent": web(ADD),

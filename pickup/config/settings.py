@@ -263,6 +263,21 @@ COUNTER_PATIENCE_MS = int(os.environ.get("PICKUP_COUNTER_PATIENCE_MS", "1500"))
 # So long orders that a sweep took up are left alone: longer than the geocoders need for 500 of them.
 ORDER_LEASE_S = int(os.environ.get("PICKUP_ORDER_LEASE_S", "60"))
 MAX_ACCURACY_M = 5_000.0  # a location less certain than this never chooses a point (R2); see docs/decisions
+# Geocoders to ask for what the names in a text do not tell, in their order, and their keys: see network/geocoders.py.
+GEOCODERS = os.environ.get("PICKUP_GEOCODERS", "")
+GEOCODER_KEYS = {
+    **SECRETS.get("geocoders", {}),
+    **{
+        name.removeprefix("PICKUP_GEOCODER_KEY_").lower().replace("_", ".", 1): value
+        for name, value in os.environ.items()
+        if name.startswith("PICKUP_GEOCODER_KEY_")
+    },
+}
+GEOCODER_USER_AGENT = f"pickup-network/0.1 (+{BASE_URL})"
+GEOCODER_BUDGET_S = 15.0  # so long one sweep goes on asking; an order's lease must outlast it
+GEOCODER_PAUSE_S = 20  # after it, orders that could not be asked for are taken up again
+# So long an order waits for geocoders that are down; then the names in its text alone decide, or a person.
+GEOCODER_PATIENCE_S = int(os.environ.get("PICKUP_GEOCODER_PATIENCE_S", "1800"))
 # A map to lie under our own boundaries, which need none: the address of raster tiles with {z}, {x} and {y}, or of a
 # MapLibre style (ends in .json). The browser asks that host, and no other; what it wants named stands on the map.
 MAP_TILES = os.environ.get("PICKUP_TILES", "")

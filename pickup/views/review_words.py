@@ -26,6 +26,8 @@ EXPLAINED: dict[str, Any] = {
     "remembered_elsewhere": gettext_lazy(
         "A reviewer confirmed this text before, and the coordinates now say another place."
     ),
+    "implausible_answer": gettext_lazy("A geocoder answered with coordinates that are nowhere on earth."),
+    "answer_changed": gettext_lazy("A geocoder put this text at another place than before. Which one is right?"),
     "no_region_named": gettext_lazy("The words name no region, and there are no coordinates."),
     "ambiguous_name": gettext_lazy("Several regions have the name that is written here."),
     "names_conflict": gettext_lazy("The regions that are named do not lie in each other."),

@@ -25,6 +25,12 @@ SOURCES = {
     "given": _("coordinates from the merchant"),
     "gazetteer": _("names in the address"),
     "reviewer": _("set by hand in review"),
+    "remembered": _("confirmed by a reviewer before"),
+    "nominatim": "Nominatim",
+    "photon": "Photon",
+    "baidu": _("Baidu Maps"),
+    "amap": _("AMap"),
+    "tencent": _("Tencent Maps"),
 }
 DATUMS = {"wgs84": "WGS 84", "gcj02": "GCJ-02", "bd09": "BD-09"}
 WRONG = {
@@ -72,7 +78,7 @@ def place_shown(told: Story) -> dict[str, Any]:
     address = told.parcel.order.address
     return {
         "chain": [{"region": region, "level": Level(region.level).label} for region in reversed(told.chain)],
-        "source": SOURCES.get(address.source, address.source or "–"),
+        "source": SOURCES.get(address.source.partition(".")[0], address.source or "–"),
         "accuracy_m": address.accuracy_m,
         "datum": DATUMS.get(address.given_datum, address.given_datum) if address.given_lat is not None else "",
     }

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from network.gazetteer import MAX_CANDIDATES, MAX_TEXT, Gazetteer, Match, Place, Reason, known_aliases
+from network.gazetteer import MAX_CANDIDATES, MAX_TEXT, Gazetteer, Match, Place, Reason
+from network.placenames import known_aliases
 
 # Code, name, and the level where the code does not tell it. A line's parent is the last one that is indented less.
 TREE = """
@@ -21,8 +22,11 @@ SOUTH 华南大区 1
     440300 深圳市
       440303 罗湖区
       440304 福田区
+        futian-central 中央街道 5
       440305 南山区
         nanshan-yuehai 粤海街道 5
+        nanshan-park 中心公园 5
+        nanshan-central 中央街道 5
     441900 东莞市
     442000 中山市
 110000 北京市
@@ -50,6 +54,7 @@ SOUTH 华南大区 1
 220000 吉林省
   220100 长春市
     220104 朝阳区
+    220105 二道区
   220200 吉林市
     220204 船营区
 230000 黑龙江省
@@ -126,7 +131,7 @@ def read_tree() -> list[Place]:
         code, name, *level = row.split()
         line = line[: (len(row) - len(row.lstrip())) // 2]
         parent_id = line[-1].id if line else None
-        aliases = known_aliases().get(code, ())
+        aliases = tuple(alias.name for alias in known_aliases().get(code, ()))
         line.append(Place(number, code, name, int(level[0]) if level else level_of(code), parent_id, aliases))
         places.append(line[-1])
     return places
@@ -274,6 +279,8 @@ def test_district_right_below_a_municipality_needs_no_city_node() -> None:
         ("恩施州利川市", "422802"),
         ("湖北恩施土家族苗族自治州恩施市", "422801"),
         ("彭水县汉葭街道", "500243"),
+        ("重庆市县彭水苗族土家族自治县汉葭街道", "500243"),
+        ("重庆 重庆市 县 彭水县", "500243"),
         ("河南省省直辖县级行政区划济源市", "419001"),
         ("东莞长安镇长青路", "441900"),
         ("东莞市南城区", "441900"),
@@ -371,6 +378,32 @@ def test_district_named_only_late_and_without_a_city_is_unsure() -> None:
     assert (match.place_id, match.reason, candidates(match)) == (None, Reason.UNSURE_NAME, {"440304"})
 
 
+def test_address_in_short_may_follow_a_name() -> None:
+    assert certain("李四，广东深圳南山区科苑路15号") == "440305"
+    assert certain("和平路1号，广东深圳南山区") == "440305"
+    assert certain("科苑路15号楼，广东深圳南山区科苑路") is None
+
+
+def test_name_of_a_shop_that_begins_with_the_city_supports_the_district() -> None:
+    assert certain("深圳中心书城店 南山区, 科苑路15号") == "440305"
+    assert certain("长安大学城店 长安区, 长安商贸中心") == "610116"
+    assert GAZETTEER.find("杭州中心书城店 南山区, 科苑路15号").reason is not None
+    assert GAZETTEER.find("1层103单元, 福田区福华路").reason is Reason.UNSURE_NAME
+
+
+def test_characters_that_nobody_sees_do_not_break_a_name() -> None:
+    assert certain("广东省深\u200b圳市\ufeff南山区科苑路") == "440305"
+
+
+def test_district_in_the_column_is_no_city_of_that_alias() -> None:
+    match = GAZETTEER.find("星河城", "东城区")
+    assert candidates(match) == {"110101", "441900"}
+
+
+def test_name_tried_in_vain_gives_way_to_a_shorter_one() -> None:
+    assert certain("吉林长春二道区远达大街") == "220105"
+
+
 def test_name_and_telephone_may_stand_before_the_address() -> None:
     assert certain("张三 13800138000 广东省深圳市南山区科苑路") == "440305"
 
@@ -444,6 +477,12 @@ def test_development_zone_without_its_city_is_nothing() -> None:
 def test_custom_region_is_read_inside_its_parent() -> None:
     assert certain("深圳市南山区粤海街道科苑路") == "nanshan-yuehai"
     assert GAZETTEER.find("粤海街道科苑路").reason is Reason.NO_REGION_NAMED
+
+
+def test_street_tells_its_district_where_the_city_is_known() -> None:
+    assert certain("深圳市粤海街道科苑路") == certain("粤海街道科苑路", "深圳") == "nanshan-yuehai"
+    assert candidates(GAZETTEER.find("深圳市中央街道1号")) == {"nanshan-central", "futian-central"}
+    assert certain("深圳市中心公园") == "440300"
 
 
 def test_macro_region_is_in_the_chain_but_its_name_is_never_read() -> None:

@@ -300,7 +300,7 @@ def test_the_administrations_own_link_leads_there(client: Client, root: User, ch
 
 def test_it_is_filtered_by_person_noun_and_day(client: Client, root: User, chain: dict[Level, Region]) -> None:
     RegionAlias.objects.create(region=chain[Level.CITY], name="nobody-did-this")
-    client.post(page_of(RegionAlias, "add"), {"region": chain[Level.CITY].pk, "name": "root-did-this"})
+    client.post(page_of(RegionAlias, "add"), {"region": chain[Level.CITY].pk, "name": "root-did-this", "kind": "usual"})
     both = client.get("/history/?noun=network.regionalias").content.decode()
     assert "nobody-did-this" in both
     assert "root-did-this" in both
@@ -318,8 +318,8 @@ def test_pages_neither_repeat_nor_lose_an_event(root: User) -> None:
             ("network_regionalias", "network_regionaliasevent"),
         ):
             assert name
-            extra = ", region_id" if "alias" in table else ", ref"
-            value = ", 1" if "alias" in table else ", 'r'"
+            extra = ", region_id, kind" if "alias" in table else ", ref"
+            value = ", 1, 'usual'" if "alias" in table else ", 'r'"
             cursor.execute(
                 f"INSERT INTO {table} (pgh_created_at, pgh_label, pgh_obj_id, id, name{extra}) "
                 f"SELECT '2026-01-01', 'added', n, n, 'n'{value} FROM generate_series(1, 30) n"

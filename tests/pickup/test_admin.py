@@ -28,6 +28,8 @@ from network.models import (
     Device,
     DraftAcceptance,
     Export,
+    GeocodedPlace,
+    GeocoderState,
     Level,
     Membership,
     Pause,
@@ -151,6 +153,11 @@ def whole_network() -> Parcel:
         location=point.location, capacity=10, photo=b"", made_at=now(),
     )  # fmt: skip
     RegionAlias.objects.create(region=chain[Level.CITY], name="鹏城")
+    GeocoderState.objects.create(name="amap", free_at=now())
+    GeocodedPlace.objects.create(
+        geocoder="amap", key=b"k" * 32, location=point.location, accuracy_m=50, answered_at=now(),
+        valid_until=now() + timedelta(days=90), kept_until=now() + timedelta(days=270),
+    )  # fmt: skip
     drawn = drafts.make(name="One street less", author=owner, now=now())
     drafts.edit(drawn.pk, version=1, op="retire", values={"code": "440305-1"}, by=owner, now=now())
     DraftAcceptance.objects.create(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils.timezone import now
 
-from network import geocoding, matching
+from network import matching
 from network.assignment import Choice
 from network.models import Level, Region
 from pickup import orders
@@ -196,17 +196,6 @@ def test_one_order_that_cannot_be_read_does_not_stop_the_others(merchant: Mercha
     assert settle(whole).status == "assigned"
     broken.refresh_from_db()
     assert (broken.status, broken.review_reason) == ("review", "unreadable_address")
-
-
-def test_a_geocoder_that_is_down_is_passed_over(merchant: Merchant, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Down:
-        def find(self, query: geocoding.Query) -> geocoding.Found | None:
-            raise geocoding.SourceDown("timeout")
-
-    monkeypatch.setattr(geocoding, "SOURCES", [Down()])
-    factories.make_chain()
-    make_point()
-    assert settle(place(merchant, lat=None, lon=None)).address.source == "gazetteer"
 
 
 def test_a_merchant_that_needs_consent_waits_for_it() -> None:
