@@ -464,13 +464,13 @@ class RegionAliasInline(TabularInline):
 @admin.register(Region)
 class RegionAdmin(LastingAdmin):
     needs_reason = True
-    list_display = ["code", "name", "level", "parent", "network_level"]
+    list_display = ["code", "name", "level", "parent", "network_level", "overflow"]
     list_display_links = ["code", "name"]
     list_filter = ["level", "network_level"]
     list_select_related = ["parent"]
     search_fields = ["=code", "name", "aliases__name"]
     ordering = ["path"]
-    fields = ["code", "name", "level", "parent", "path", "network_level"]
+    fields = ["code", "name", "level", "parent", "path", "network_level", "overflow"]
     readonly_fields = ["code", "level", "parent", "path"]
     inlines = [RegionAliasInline]
 

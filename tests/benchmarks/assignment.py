@@ -50,13 +50,13 @@ def tight(*, count: int, points: int) -> list[tuple[str, float, float]]:
         scene.make_points(points)
         scene.make_orders(count, status="located")
         scene.run("UPDATE network_servicepoint SET capacity = %s", count // points + 1)
-        demands = orders.demands_of(list(Order.objects.order_by("id")))
+        asked = matching.Asked.of(orders.demands_of(list(Order.objects.order_by("id"))))
 
         def plan() -> tuple[float, float]:
             begin = time.perf_counter()
-            choices = matching.assign(demands, at=now(), held_at=orders.held_at)
-            assert all(choice.point_id is not None for choice in choices.values())
-            return time.perf_counter() - begin, sum(choice.distance_m for choice in choices.values())
+            planned = matching.plan(asked, at=now(), held_at=orders.held_at)
+            assert planned.point.all()
+            return time.perf_counter() - begin, float(planned.metres.sum())
 
         with mock.patch.object(matching, "MOST_ARCS", 0):
             in_turn_s, in_turn_m = plan()
