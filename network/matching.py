@@ -267,11 +267,9 @@ class _Match:
                 self._look_around(rows, SHARED)
             self._share_out()
             for look in LOOKS[1:]:
-                unsure = self._unsure(look)
-                if not len(unsure):
-                    break
-                self._look_around(unsure, look)
-                self._share_out()
+                if len(unsure := self._unsure(look)):
+                    self._look_around(unsure, look)
+                    self._share_out()
         return self._told()
 
     def _look_around(self, rows: Ints, look: int) -> None:

@@ -216,7 +216,7 @@ FAILED = "processing_failed"
 
 BEGIN = """
     INSERT INTO pickup_batch (status, order_ids, until)
-    SELECT %(status)s, array_agg(id ORDER BY id), %(until)s FROM (
+    SELECT %(status)s, array_agg(id ORDER BY id), %(until)s + make_interval(secs => count(*) / 500.0) FROM (
         SELECT id FROM pickup_order
         WHERE status = %(status)s AND tries = 0 AND (%(only)s::bigint[] IS NULL OR id = ANY (%(only)s))
               AND id <> ALL (SELECT unnest(order_ids) FROM pickup_batch)
@@ -651,11 +651,16 @@ def held_at(point_ids: Iterable[int]) -> dict[int, int]:
 def _locked_room(point_ids: set[int]) -> dict[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT id, CASE status WHEN 'active' THEN capacity ELSE 0 END FROM network_servicepoint
-               WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE""",
+            "SELECT id, status, capacity FROM network_servicepoint WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",
             [list(point_ids)],
         )
-        capacity = dict(cursor.fetchall())
+        capacity = {point_id: most if status == "active" else 0 for point_id, status, most in cursor}
+        # A statement of its own, which sees what was committed while this one waited for a lock.
+        cursor.execute(
+            "SELECT service_point_id FROM network_pause WHERE service_point_id = ANY (%s) AND period @> now()",
+            [list(point_ids)],
+        )
+        capacity |= {point_id: 0 for (point_id,) in cursor}
     held = held_at(capacity)
     return {point_id: most - held.get(point_id, 0) for point_id, most in capacity.items()}
 
@@ -689,16 +694,6 @@ def _write_assignments(planned: _Planned, rows: matching.Ints, now: datetime) ->
                WHERE p.order_id = u.order_id AND p.status = 'expected'""",
             [_array(keys), _array(points), _array(f'"{chain}"' for chain in chains)],
         )
-
-
-def release(order: Order) -> None:
-    """An admin looked at it: the order goes on, if it is known where it lies. Raises Refused."""
-    with transaction.atomic(durable=True):
-        locked = lock_in_review(order.pk)
-        if locked.address.location is None or not locked.address.region_ids:
-            raise Refused("not_located", "address", "the address has no place yet")
-        locked.status, locked.review_reason = Status.LOCATED, ""
-        locked.save(update_fields=["status", "review_reason"])
 
 
 def lock_in_review(order_id: int) -> Order:

@@ -218,8 +218,9 @@ def in_two_districts(
     chain = factories.make_chain()
     Region.objects.filter(pk=chain[Level.DISTRICT].pk).update(network_level=network_level, overflow=overflow)
     ids = factories.chain_ids(chain)
+    above = ids[ids.index(chain[Level.DISTRICT].pk) + 1 :]
     own = make_point(lat=22.55, ref="own", region_ids=ids, capacity=1)
-    neighbour = make_point(lat=22.541, ref="neighbour", region_ids=ids[1:], capacity=1)
+    neighbour = make_point(lat=22.541, ref="neighbour", region_ids=above, capacity=1)
     return ids, own, neighbour
 
 

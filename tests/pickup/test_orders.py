@@ -216,20 +216,10 @@ def test_a_merchant_that_needs_consent_waits_for_it() -> None:
     assert settle(place(merchant, consent_at=now())).status == "assigned"
 
 
-def test_a_merchant_that_wants_review_first_gets_it_and_the_order_goes_on() -> None:
+def test_a_merchant_that_wants_review_first_gets_it() -> None:
     factories.make_chain()
     make_point()
-    order = settle(place(make_merchant(review_first=True)[0]))
-    assert order.review_reason == "merchant_policy"
-    orders.release(order)
-    assert settle(order).status == "assigned"
-
-
-def test_an_order_nobody_located_is_not_released(merchant: Merchant) -> None:
-    factories.make_chain()
-    order = settle(place(merchant, lat=0.0, lon=0.0))
-    with pytest.raises(orders.Refused, match="no place"):
-        orders.release(order)
+    assert settle(place(make_merchant(review_first=True)[0])).review_reason == "merchant_policy"
 
 
 def test_a_cancelled_order_cancels_its_parcels_and_again_is_the_same(merchant: Merchant) -> None:
