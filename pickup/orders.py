@@ -233,11 +233,7 @@ CLAIM = """
     RETURNING id
 """
 # Who was killed left its orders behind: they are tried alone from now on.
-LEFT_BEHIND = """
-    WITH left_behind AS (DELETE FROM pickup_batch WHERE until <= %(now)s OR id = %(batch)s RETURNING status, order_ids)
-    UPDATE pickup_order o SET tries = 1, next_try_at = %(now)s
-    FROM left_behind b WHERE o.id = ANY (b.order_ids) AND o.status = b.status
-"""
+LEFT_BEHIND = "DELETE FROM pickup_batch WHERE until <= %s OR id = %s RETURNING status, order_ids"
 
 
 def locate_waiting(*, now: datetime, limit: int, only: Collection[int] | None = None) -> int:
@@ -300,15 +296,19 @@ def _begin(status: str, *, now: datetime, limit: int, only: Collection[int] | No
     """Note which orders are worked on together, in one row: an UPDATE of each of them costs as much as assigning it."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('order batches'))")
-        cursor.execute(LEFT_BEHIND, {"now": now, "batch": None})
+        _leave_behind(0, now=now)
         asked: dict[str, Any] = {"status": status, "limit": limit, "until": now + LEASE}
         cursor.execute(BEGIN, asked | {"only": None if only is None else list(only)})
         return cursor.fetchone() or (0, [])
 
 
 def _leave_behind(batch: int, *, now: datetime) -> None:
+    """Let the orders of a batch that failed, and of those whose time is over, be tried alone."""
     with connection.cursor() as cursor:
-        cursor.execute(LEFT_BEHIND, {"now": now, "batch": batch})
+        cursor.execute(LEFT_BEHIND, [now, batch])
+        left = cursor.fetchall()
+    for status, ids in left:
+        Order.objects.filter(pk__in=ids, status=status, tries=0).update(tries=1, next_try_at=now)
 
 
 def _claim(status: str, *, now: datetime, only: Collection[int] | None) -> list[int]:

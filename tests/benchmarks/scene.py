@@ -18,7 +18,7 @@ from network import access
 from pickup import codes
 from pickup.models import Merchant
 
-BENCH_DATABASE = "pickup_bench"
+BENCH_DATABASE = f"{settings.DATABASES['default']['NAME']}_bench"
 
 
 @contextmanager
