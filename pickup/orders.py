@@ -223,14 +223,15 @@ BEGIN = """
         ORDER BY id LIMIT %(limit)s) w
     HAVING count(*) > 0 RETURNING id, order_ids
 """
+# MATERIALIZED: a plan may ask a subquery again for each row, and each time it would lock `limit` others.
 CLAIM = """
-    UPDATE pickup_order SET tries = tries + 1, next_try_at = %(until)s
-    WHERE id IN (
+    WITH taken AS MATERIALIZED (
         SELECT id FROM pickup_order
         WHERE status = %(status)s AND tries > 0 AND (next_try_at IS NULL OR next_try_at <= %(now)s)
               AND (%(only)s::bigint[] IS NULL OR id = ANY (%(only)s))
         ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING id
+    UPDATE pickup_order o SET tries = tries + 1, next_try_at = %(until)s FROM taken WHERE o.id = taken.id
+    RETURNING o.id
 """
 # Who was killed left its orders behind: they are tried alone from now on.
 LEFT_BEHIND = "DELETE FROM pickup_batch WHERE until <= %s OR id = %s RETURNING status, order_ids"
@@ -358,7 +359,15 @@ def _locate(ids: list[int], now: datetime) -> int:
         _save_states([order for order, _ in pairs])
         used = [place.remembered for _, place in pairs if place.remembered is not None]
         memory.count_uses(used, at=now)
+    _give_back(set(ids) - still, Status.RECEIVED)
     return len(pairs)
+
+
+def _give_back(ids: Iterable[int], status: str) -> None:
+    """Orders tried alone that somebody else had locked for a moment: the next sweep takes them up at once."""
+    claimed = Order.objects.filter(pk__in=ids, status=status, tries__gt=0)
+    for order_id in claimed.order_by("id").values_list("id", flat=True):  # each alone: nobody waits for two of them
+        Order.objects.filter(pk=order_id, status=status).update(tries=0, next_try_at=None)
 
 
 def _save_places(addresses: Sequence[Address]) -> None:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("network", "0010_boundary_set_history"),
+        ("network", "0010_roles"),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("network", "0012_overflow"),
-        ("pickup", "0010_order_history"),
+        ("pickup", "0010_roles"),
     ]
 
     operations = [

@@ -9,6 +9,7 @@ from unittest import mock
 from django.utils.timezone import now
 
 from network import matching
+from network.models import Level
 from pickup import orders
 from pickup.models import Merchant, Order
 from tests import factories
@@ -72,7 +73,7 @@ def _timed(statement: str) -> float:
 def one_by_one() -> list[tuple[str, float, float]]:
     """An order with coordinates, located and assigned by itself: the ratio is of the median to the slowest 5 %."""
     random_, merchant = random.Random(1), Merchant.objects.get()
-    factories.make_region("44", "bench", 2, None, (109.0, 20.0, 117.0, 26.0))
+    factories.make_region("44", "bench", Level.PROVINCE, None, (109.0, 20.0, 117.0, 26.0))
     took: list[float] = []
     for _ in range(ALONE):
         place = {"lat": random_.uniform(21, 25), "lon": random_.uniform(110, 116)}
