@@ -98,6 +98,9 @@ REFUSALS: dict[str, Any] = {
     "appointment_period_ends": _("An appointment has a first and a last moment, and the last comes later."),
     "pause_one_at_a_time": _("The shop is paused during that time already."),
     "pause_not_empty": _("The pause ends after it begins."),
+    "region_overflow_goes_beyond_a_network": _(
+        "Only a region that is served from within a level has others to help out: choose that level too."
+    ),
     "point_capacity_not_negative": _("The capacity is a number from 0."),
     "point_reach_positive": _("The reach is between 1 and 200,000 metres."),
     "membership_once_at_a_time": _("This person works at this service point already."),
@@ -482,13 +485,13 @@ class RegionAliasInline(TabularInline):
 @admin.register(Region)
 class RegionAdmin(LastingAdmin):
     needs_reason = True
-    list_display = ["code", "name", "level", "parent", "network_level"]
+    list_display = ["code", "name", "level", "parent", "network_level", "overflow"]
     list_display_links = ["code", "name"]
     list_filter = ["level", "network_level"]
     list_select_related = ["parent"]
     search_fields = ["=code", "name", "aliases__name"]
     ordering = ["path"]
-    fields = ["code", "name", "level", "parent", "path", "network_level"]
+    fields = ["code", "name", "level", "parent", "path", "network_level", "overflow"]
     readonly_fields = ["code", "level", "parent", "path"]
     inlines = [RegionAliasInline]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -73,6 +73,11 @@ class Choice:
     point_id: int | None
     distance_m: float
     tried: list[tuple[int, float, str]]
+    overflow: bool = False  # a neighbour helps out, because nobody of the region's own network could
+
+    def told(self) -> str:
+        """What is stored of `tried`: JSON, compact."""
+        return "[" + ",".join(f'[{one},{metres},"{reason}"]' for one, metres, reason in self.tried) + "]"
 
 
 @dataclass(frozen=True)
@@ -202,47 +207,78 @@ def _is_shut(hours: str, hour: datetime) -> bool:
     return opens is None or opens > hour + timedelta(days=PROMISED_DAYS)
 
 
-def networks(chains: Iterable[Sequence[int]]) -> dict[int, int]:
-    """Return for each region that restricts who serves it the region within which its points must lie."""
-    ids = {region for chain in chains for region in chain}
-    restricted = Region.objects.filter(id__in=ids, network_level__isnull=False)
-    levels = dict(restricted.values_list("id", "network_level"))
-    if not levels:
+OWN, NEIGHBOUR, ELSEWHERE = range(3)  # what a point is to an address: of its network, one that may help out, neither
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who serves a region: points within its own region of a level, and which others if none of these can."""
+
+    level: int
+    network_level: int | None
+    overflow: str
+
+
+@dataclass(frozen=True)
+class Served:
+    """The region that serves an address, and the one that may help out: 0 for anywhere in reach, None for nowhere."""
+
+    network: int
+    overflow: int | None
+
+
+def rules_of(region_ids: Collection[int]) -> dict[int, Rule]:
+    """Return the rules of these regions, or nothing if none of them restricts who serves it."""
+    rows = Region.objects.filter(id__in=region_ids)
+    if not rows.filter(network_level__isnull=False).exists():
         return {}
-    level_of = dict(Region.objects.filter(id__in=ids).values_list("id", "level"))
-    within: dict[int, int] = {}
-    for chain in chains:
-        for region in chain:
-            if region in levels:
-                within[region] = next((up for up in chain if level_of[up] == levels[region]), region)
-    return within
+    return {row[0]: Rule(*row[1:]) for row in rows.values_list("id", "level", "network_level", "overflow")}
 
 
-def network_of(demand: Demand, within: Mapping[int, int]) -> int | None:
-    """Return the region within which the points of this demand must lie: the deepest that restricts it decides."""
-    return next((within[region] for region in demand.chain if region in within), None)
+def served_by(chain: Sequence[int], rules: Mapping[int, Rule]) -> Served | None:
+    """Return who serves an address of these regions, deepest first: the deepest one that restricts it decides."""
+    for region in chain:
+        rule = rules.get(region)
+        if rule is None or rule.network_level is None:
+            continue
+        network = next((up for up in chain if up in rules and rules[up].level == rule.network_level), region)
+        above = chain[chain.index(network) + 1 :]
+        overflow = {Region.Overflow.REACH: 0, Region.Overflow.PARENT: above[0] if above else None}
+        return Served(network, overflow.get(Region.Overflow(rule.overflow)))
+    return None
+
+
+def tier(served: Served | None, region_ids: Collection[int]) -> int:
+    if served is None or served.network in region_ids:
+        return OWN
+    return NEIGHBOUR if served.overflow == 0 or served.overflow in region_ids else ELSEWHERE
 
 
 def choose(
-    demand: Demand, ordered: Sequence[Candidate], *, free: Mapping[int, int], within: Mapping[int, int]
+    demand: Demand, ordered: Sequence[Candidate], *, free: Mapping[int, int], rules: Mapping[int, Rule]
 ) -> Choice:
-    """Take the nearest candidate that nothing speaks against, and note what every other one lost by."""
-    chosen: Candidate | None = None
+    """Take the nearest candidate that nothing speaks against, and note what every other one lost by.
+
+    One that only helps out is taken if no other can: then it lost to nobody nearer.
+    """
+    served = served_by(demand.chain, rules)
+    tiers = [tier(served, candidate.region_ids) for candidate in ordered]
+    lost = [lost_by(demand, candidate, free=free, served=served) for candidate in ordered]
+    open_ = [place for place, reason in enumerate(lost) if not reason]
+    chosen = min(open_, key=lambda place: (tiers[place], place), default=None)
     tried: list[tuple[int, float, str]] = []
-    for candidate in ordered:
-        reason = lost_by(demand, candidate, free=free, within=within)
-        if not reason and chosen is not None:
-            reason = Lost.FARTHER
-        if not reason:
-            chosen = candidate
+    for place, candidate in enumerate(ordered):
+        reason = lost[place]
+        if not reason and place != chosen:
+            reason = Lost.FARTHER if chosen is not None and tiers[place] == tiers[chosen] else Lost.OTHER_NETWORK
         tried.append((candidate.point_id, round(candidate.distance_m, 1), str(reason)))
     kept = tried[:KEPT] + [one for one in tried[KEPT:] if not one[2]]
     if chosen is None:
         return Choice(None, 0.0, kept)
-    return Choice(chosen.point_id, chosen.distance_m, kept)
+    return Choice(ordered[chosen].point_id, ordered[chosen].distance_m, kept, overflow=tiers[chosen] == NEIGHBOUR)
 
 
-def lost_by(demand: Demand, candidate: Candidate, *, free: Mapping[int, int], within: Mapping[int, int]) -> str:
+def lost_by(demand: Demand, candidate: Candidate, *, free: Mapping[int, int], served: Served | None) -> str:
     if candidate.distance_m > candidate.reach_m and demand.wanted_point is None:
         return Lost.BEYOND_REACH
     if candidate.paused:
@@ -251,9 +287,9 @@ def lost_by(demand: Demand, candidate: Candidate, *, free: Mapping[int, int], wi
         return Lost.SHUT
     if candidate.largest_size < demand.size:
         return Lost.TOO_LARGE
-    network = network_of(demand, within)
-    if network is not None and network not in candidate.region_ids:
-        return Lost.OTHER_NETWORK
+    where = tier(served, candidate.region_ids)
+    if where == ELSEWHERE or (where == NEIGHBOUR and demand.wanted_point is not None):
+        return Lost.OTHER_NETWORK  # nobody asks for a neighbour by name: whether it helps out depends on the others
     if free.get(candidate.point_id, 0) < demand.parcels:
         return Lost.FULL
     return ""
@@ -277,16 +313,17 @@ def assign(
     farthest_reach_m = ServicePoint.objects.aggregate(most=Max("reach_m"))["most"] or 0
     if trial is not None and trial.point is not None:
         farthest_reach_m = max(farthest_reach_m, trial.point.reach_m)
-    within = networks([demand.chain for demand in demands])
+    rules = rules_of({region for demand in demands for region in demand.chain})
     taken: dict[int, int] = defaultdict(int)
     while open_demands:
         lists = candidates(open_demands, at=at, look=look, trial=trial)
         free = room(lists, held_at=held_at, taken=taken)
         unsure: list[Demand] = []
         for demand in open_demands:
-            choice = choose(demand, lists[demand.key], free=free, within=within)
+            choice = choose(demand, lists[demand.key], free=free, rules=rules)
             seen_m = _surely_seen_m(demand, lists[demand.key], look)
-            needed_m = choice.distance_m if choice.point_id is not None else farthest_reach_m
+            sure = choice.point_id is not None and not choice.overflow
+            needed_m = choice.distance_m if sure else farthest_reach_m
             if seen_m < needed_m and look < LAST_LOOK:
                 unsure.append(demand)
                 continue

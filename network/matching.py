@@ -9,24 +9,28 @@ Rows are demands, columns their candidates, nearest first. All arrays of one len
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import psycopg
 from django.db import connection, transaction
 from django.db.models import Max
 from psycopg import sql
 
 from network import assignment
-from network.assignment import Choice, Demand, HeldAt, Lost
-from network.models import ServicePoint
+from network.assignment import ELSEWHERE, NEIGHBOUR, OWN, Demand, HeldAt, Lost
+from network.models import Level, ServicePoint
 
 FEW = 200  # below this, asking the index for each address is faster than reading the points
-LOOKS = (16, 64, 256)
+LOOKS = (6, 16, 64, 256)
+SHARED = LOOKS[1]  # so many candidates at least has everybody in a flow: with fewer it ends above the optimum
 MOST_ARCS = 8_000_000  # of one flow, about a gigabyte
+OVERFLOW_M = 1_000_000.0  # more than any reach: first as few as possible go to a neighbour, then the metres count
 KEPT_FARTHER = 3  # of the candidates behind the chosen one
 EARTH_M = 6_371_008.8  # mean radius (IUGG)
 # A sphere of that radius measures a distance on the WGS 84 ellipsoid at most 0.56 % too long or too short.
@@ -36,72 +40,139 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
+DEEPEST = len(Level)  # regions in a chain at the most
+
+NOWHERE = -1  # the id of no region
 # The reasons of `Lost` in the order in which they are tried, by number; 0 speaks for the candidate.
 REASONS = ("", *map(str, Lost))
+QUOTED = [f'"{one}"' for one in REASONS]
 BEYOND_REACH, PAUSED, SHUT, TOO_LARGE, OTHER_NETWORK, FULL, FARTHER = range(1, len(REASONS))
 
 
-def assign(demands: Sequence[Demand], *, at: datetime, held_at: HeldAt) -> dict[int, Choice]:
-    """Choose a point for each demand, never more parcels than a point has room for.
-
-    As many demands as possible get a point; among all ways to do that, the total distance is within a rounding of the
-    smallest. No demand could move to a nearer available point. A demand sees its nearest 256 active points at most.
-    """
-    many = [demand for demand in demands if demand.wanted_point is None]
-    if len(many) < FEW:
-        return assignment.assign(demands, at=at, held_at=held_at)
-    # Who asks for a point by name comes first: nobody else may take the place they asked for.
-    named = assignment.assign([one for one in demands if one.wanted_point is not None], at=at, held_at=held_at)
-    taken: dict[int, int] = {}
-    for demand in demands:
-        choice = named.get(demand.key)
-        if choice is not None and choice.point_id is not None:
-            taken[choice.point_id] = taken.get(choice.point_id, 0) + demand.parcels
-    asked = _Asked.of(many, assignment.networks([demand.chain for demand in many]))
-    points = _Points.around(asked, at=at)
-    return named | _Match(asked, points, held_at=held_at, taken=taken).run()
-
-
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
+    """Demands as columns. `chain` has five, deepest region first, filled up with 0; `wanted` is 0 for none."""
+
     keys: Ints
     lat: Floats
     lon: Floats
     size: Ints
     parcels: Ints
-    network: Ints  # the region within which the point must lie; 0: anywhere
+    chain: Ints
+    wanted: Ints
 
     @classmethod
-    def of(cls, demands: Sequence[Demand], within: Mapping[int, int]) -> _Asked:
+    def of(cls, demands: Sequence[Demand]) -> Asked:
+        chain = np.zeros((len(demands), DEEPEST), np.int64)
+        for row, demand in enumerate(demands):
+            chain[row, : len(demand.chain)] = demand.chain
         return cls(
             np.array([one.key for one in demands], np.int64),
             np.array([one.lat for one in demands], np.float64),
             np.array([one.lon for one in demands], np.float64),
             np.array([one.size for one in demands], np.int64),
             np.array([one.parcels for one in demands], np.int64),
-            np.array([assignment.network_of(one, within) or 0 for one in demands], np.int64),
+            chain,
+            np.array([one.wanted_point or 0 for one in demands], np.int64),
         )
 
+    def only(self, rows: Bools | Ints) -> Asked:
+        return Asked(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-# All columns are eight bytes wide, so that the answer is one array. A point lies in at most five regions, root last.
+    def demands(self) -> list[Demand]:
+        columns = (self.keys, self.lat, self.lon, self.size, self.parcels, self.chain, self.wanted)
+        return [
+            Demand(key, lat, lon, size, parcels, [region for region in chain if region], wanted or None)
+            for key, lat, lon, size, parcels, chain, wanted in zip(*(one.tolist() for one in columns), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was chosen for each demand: the point, 0 for none, its metres, whether it only helps out, and the reasons
+    as they are stored, for the rows asked for.
+    """
+
+    point: Ints
+    metres: Floats
+    overflow: Bools
+    told: Callable[[Ints], list[str]]
+
+
+def plan(asked: Asked, *, at: datetime, held_at: HeldAt) -> Plan:
+    """Choose a point for each demand, never more parcels than a point has room for.
+
+    As many demands as possible get a point; among all ways to do that, the total distance is within a rounding of the
+    smallest. No demand could move to a nearer available point. A demand sees its nearest 256 active points at most.
+    """
+    many = asked.wanted == 0
+    if many.sum() < FEW:
+        return _one_by_one(asked, at=at, held_at=held_at)
+    # Who asks for a point by name comes first: nobody else may take the place they asked for.
+    named = _one_by_one(asked.only(~many), at=at, held_at=held_at)
+    taken = np.bincount(named.point, asked.parcels[~many]) if len(named.point) else np.zeros(1)
+    rest = asked.only(many)
+    matched = _Match(rest, at=at, held_at=held_at, taken=taken.astype(np.int64)).run()
+    return _woven(many, matched, named)
+
+
+def _woven(many: Bools, matched: Plan, named: Plan) -> Plan:
+    if many.all():
+        return matched
+    point, metres, overflow = np.zeros(len(many), np.int64), np.zeros(len(many)), np.zeros(len(many), np.bool_)
+    for rows, part in ((many, matched), (~many, named)):
+        point[rows], metres[rows], overflow[rows] = part.point, part.metres, part.overflow
+    number = np.where(many, np.cumsum(many), np.cumsum(~many)) - 1  # of each row in its own part
+
+    def told(rows: Ints) -> list[str]:
+        words = {False: iter(named.told(number[rows[~many[rows]]])), True: iter(matched.told(number[rows[many[rows]]]))}
+        return [next(words[one]) for one in many[rows].tolist()]
+
+    return Plan(point, metres, overflow, told)
+
+
+def _one_by_one(asked: Asked, *, at: datetime, held_at: HeldAt) -> Plan:
+    choices = assignment.assign(asked.demands(), at=at, held_at=held_at)
+    chosen = [choices[key] for key in asked.keys.tolist()]
+    return Plan(
+        np.array([one.point_id or 0 for one in chosen], np.int64),
+        np.array([one.distance_m for one in chosen], np.float64),
+        np.array([one.overflow for one in chosen], np.bool_),
+        lambda rows: [chosen[row].told() for row in rows.tolist()],
+    )
+
+
+ARRAY_HEADER = 20  # bytes before the elements of an array on the wire; each has its length before it
+
+
+def columns(select: sql.Composed, count: int) -> list[Floats]:
+    """Return the columns of a query whose rows are an array of float8, `cells`, without nulls.
+
+    All rows come in one value, because each one by itself takes fifty times as long.
+    """
+    statement = sql.SQL("SELECT string_agg(array_send(cells), '') FROM ({}) rows").format(select)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '60s'")  # a million points are read in one
+        whole = psycopg.Cursor(connection.connection)  # Django's own speaks text only
+        [answer] = whole.execute(statement, binary=True).fetchone() or [None]
+    cells = [(f"{number}{part}", kind) for number in range(count) for part, kind in ((" length", ">i4"), ("", ">f8"))]
+    rows = np.frombuffer(answer or b"", np.dtype([("header", f"V{ARRAY_HEADER}"), *cells]))
+    return [rows[str(number)].astype(np.float64) for number in range(count)]
+
+
 POINTS = """
-    COPY (
-        SELECT p.id::float8, ST_Y(p.location), ST_X(p.location), p.reach_m::float8, p.largest_size::float8,
-               p.capacity::float8,
-               (CASE WHEN p.id IN (SELECT service_point_id FROM network_pause WHERE period @> {at}) THEN {paused}
-                     WHEN p.opening_hours = ANY ({shut}) THEN {closed} ELSE 0 END)::float8,
-               COALESCE(p.region_ids[1], 0)::float8, COALESCE(p.region_ids[2], 0)::float8,
-               COALESCE(p.region_ids[3], 0)::float8, COALESCE(p.region_ids[4], 0)::float8,
-               COALESCE(p.region_ids[5], 0)::float8
-        FROM network_servicepoint p
-        WHERE p.status = 'active' AND p.location && ST_MakeEnvelope({west}, {south}, {east}, {north}, 4326)
-    ) TO STDOUT (FORMAT BINARY)
+    SELECT ARRAY[p.id, ST_Y(p.location), ST_X(p.location), p.reach_m, p.largest_size, p.capacity,
+                 CASE WHEN p.id IN (SELECT service_point_id FROM network_pause WHERE period @> {at}) THEN {paused}
+                      WHEN p.opening_hours = ANY ({shut}) THEN {closed} ELSE 0 END {chain}]::float8[] AS cells
+    FROM network_servicepoint p
+    WHERE p.status = 'active' AND p.location && ST_MakeEnvelope({west}, {south}, {east}, {north}, 4326)
+    ORDER BY p.id
 """
-COLUMNS = 12
-COPY_HEADER, COPY_TRAILER = 19, 2  # bytes around the rows (PostgreSQL, COPY, binary format)
-ROW = np.dtype(
-    [("columns", ">i2"), *((f"{n}{part}", kind) for n in range(COLUMNS) for part, kind in (("l", ">i4"), ("", ">f8")))]
-)
+
+
+def chain_cells(of: str) -> sql.SQL:
+    """The regions of an array as cells, deepest first, 0 for none."""
+    return sql.SQL("".join(f", COALESCE({of}[{place}], 0)" for place in range(1, DEEPEST + 1)))
 
 
 @dataclass(frozen=True)
@@ -113,11 +184,11 @@ class _Points:
     largest: Ints
     capacity: Ints
     closed: Ints  # the number of a reason, 0 if open
-    region_ids: Ints  # 5 columns
+    chain: Ints  # as that of a demand; no columns if nobody asks for a region
 
     @classmethod
-    def around(cls, asked: _Asked, *, at: datetime) -> _Points:
-        """Read the active points that may reach one of the places."""
+    def around(cls, asked: Asked, *, at: datetime, chains: bool) -> _Points:
+        """Read the active points that may reach one of the places, with their regions if these matter."""
         reach_m = ServicePoint.objects.filter(status="active").aggregate(most=Max("reach_m"))["most"] or 0
         north = reach_m / assignment.METRES_PER_DEGREE
         nearest_to_a_pole = min(89.9, float(np.abs(asked.lat).max()) + north)
@@ -133,37 +204,50 @@ class _Points:
             east=sql.Literal(float(asked.lon.max() + east)),
             south=sql.Literal(float(max(-90.0, asked.lat.min() - north))),
             north=sql.Literal(float(min(90.0, asked.lat.max() + north))),
+            chain=chain_cells("p.region_ids") if chains else sql.SQL(""),
         )
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = '60s'")  # a million points are read in one
-            with cursor.copy(statement) as copy:
-                answer = b"".join(copy)
-        rows = np.frombuffer(memoryview(answer)[COPY_HEADER : len(answer) - COPY_TRAILER], ROW)
-        rows = rows[np.argsort(rows["0"], kind="stable")]
-        column = [rows[str(number)].astype(np.float64) for number in range(COLUMNS)]
+        column = columns(statement, 7 + (DEEPEST if chains else 0))
         whole = [one.astype(np.int64) for one in column]
-        return cls(whole[0], column[1], column[2], column[3], whole[4], whole[5], whole[6], np.stack(whole[7:], axis=1))
+        chain = np.stack(whole[7:], axis=1) if chains else np.zeros((len(whole[0]), 0), np.int64)
+        return cls(whole[0], column[1], column[2], column[3], whole[4], whole[5], whole[6], chain)
 
 
 @dataclass(frozen=True)
 class _Edges:
-    """Who sees which point at how many metres, ordered by demand and distance; `reason` is what the point lost by."""
+    """Who sees which point, ordered by demand and cost; `reason` is what the point lost by.
+
+    The cost is metres; OVERFLOW_M are added where the demand's region sends its addresses in need only.
+    """
 
     row: Ints
     point: Ints
     metres: Floats
+    cost: Floats
     reason: Ints
 
+    @classmethod
+    def none(cls) -> _Edges:
+        nothing = np.zeros(0, np.int64)
+        return cls(nothing, nothing, np.zeros(0), np.zeros(0), nothing)
+
     def only(self, chosen: Bools | Ints) -> _Edges:
-        return _Edges(self.row[chosen], self.point[chosen], self.metres[chosen], self.reason[chosen])
+        return _Edges(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def merged(self, others: _Edges) -> _Edges:
+        both = _Edges(
+            *(np.concatenate([getattr(self, field.name), getattr(others, field.name)]) for field in fields(self))
+        )
+        return both.only(np.lexsort((both.point, both.cost, both.row)))  # at the same cost the lower id
 
 
 class _Match:
     """One batch. `chosen` is the number of the edge that each row took, -1 for none; `room` is what is left then."""
 
-    def __init__(self, asked: _Asked, points: _Points, *, held_at: HeldAt, taken: Mapping[int, int]) -> None:
+    def __init__(self, asked: Asked, *, at: datetime, held_at: HeldAt, taken: Ints) -> None:
         from scipy.spatial import cKDTree  # a third of a second that only a batch pays
 
+        self.network, self.overflow = _rules(asked)
+        points = _Points.around(asked, at=at, chains=bool(self.network.any()))
         self.asked, self.points = asked, points
         self.held_at, self.taken = held_at, taken
         self.tree = cKDTree(_on_the_sphere(points.lat, points.lon))
@@ -171,22 +255,21 @@ class _Match:
         self.farthest_m = float(points.reach_m.max(initial=0.0))
         self.look = np.zeros(len(asked.keys), np.int64)
         self.seen_m = np.zeros(len(asked.keys))
-        nothing = np.zeros(0, np.int64)
-        self.edges = _Edges(nothing, nothing, np.zeros(0), nothing)
+        self.edges = _Edges.none()
         self.counted = np.zeros(len(points.ids), np.bool_)
         self.free = points.capacity.copy()
         self.room, self.chosen = self.free, np.full(len(asked.keys), -1, np.int64)
 
-    def run(self) -> dict[int, Choice]:
+    def run(self) -> Plan:
         if len(self.points.ids):
             self._look_around(np.arange(len(self.asked.keys)), LOOKS[0])
+            while len(rows := self._contested()):
+                self._look_around(rows, SHARED)
             self._share_out()
             for look in LOOKS[1:]:
-                unsure = self._unsure(look)
-                if not len(unsure):
-                    break
-                self._look_around(unsure, look)
-                self._share_out()
+                if len(unsure := self._unsure(look)):
+                    self._look_around(unsure, look)
+                    self._share_out()
         return self._told()
 
     def _look_around(self, rows: Ints, look: int) -> None:
@@ -209,38 +292,44 @@ class _Match:
         asked, points = self.asked, self.points
         metres = Geod(ellps="WGS84").inv(asked.lon[row], asked.lat[row], points.lon[point], points.lat[point])[2]
         self._count(np.unique(point))
-        elsewhere = (asked.network[row] != 0) & (points.region_ids[point] != asked.network[row][:, None]).all(axis=1)
+        tier = self._tier(row, point)
         reason = np.select(
             [
                 metres > points.reach_m[point],
                 points.closed[point] != 0,
                 points.largest[point] < asked.size[row],
-                elsewhere,
+                tier == ELSEWHERE,
                 self.free[point] < asked.parcels[row],
             ],
             [BEYOND_REACH, points.closed[point], TOO_LARGE, OTHER_NETWORK, FULL],
             0,
         )
-        kept = self.edges.only(~np.isin(self.edges.row, rows))
-        row, point, metres, reason = (
-            np.concatenate(pair)
-            for pair in zip((kept.row, kept.point, kept.metres, kept.reason), (row, point, metres, reason), strict=True)
-        )
-        order = np.lexsort((point, metres, row))  # of two at the same distance the one with the lower id
-        self.edges = _Edges(row[order], point[order], metres[order], reason[order])
+        seen_now = _Edges(row, point, metres, metres + np.where(tier == NEIGHBOUR, OVERFLOW_M, 0.0), reason)
+        known = self.edges if len(rows) < len(asked.keys) else _Edges.none()
+        self.edges = known.only(~np.isin(known.row, rows)).merged(seen_now)
+
+    def _tier(self, row: Ints, point: Ints) -> Ints:
+        """Whether a point is of the network that serves the demand, or of its neighbours."""
+        network, overflow, chain = self.network[row], self.overflow[row], self.points.chain[point]
+        own = (network == 0) | (chain == network[:, None]).any(axis=1)
+        neighbour = (overflow == 0) | (chain == overflow[:, None]).any(axis=1)
+        return np.where(own, OWN, np.where(neighbour, NEIGHBOUR, ELSEWHERE))
 
     def _count(self, points: Ints) -> None:
         """Learn how much room the points have that were not asked before."""
         new = points[~self.counted[points]]
-        held = self.held_at(self.points.ids[new].tolist())
         ids = self.points.ids[new].tolist()
-        self.free[new] -= np.array([held.get(one, 0) + self.taken.get(one, 0) for one in ids], np.int64)
+        held = self.held_at(ids)
+        self.free[new] -= np.array([held.get(one, 0) for one in ids], np.int64)
+        known = new[self.points.ids[new] < len(self.taken)]
+        self.free[known] -= self.taken[self.points.ids[known]]
         self.counted[new] = True
 
     def _unsure(self, look: int) -> Ints:
         """Return the rows for which a point not seen yet might be nearer, or might be the only one with room."""
-        lost = self.chosen < 0
-        unsure = (self.seen_m < self._own_m(lost_m=self.farthest_m)) & (self.look < look)
+        own = self._own_cost(OVERFLOW_M)
+        lost = own >= OVERFLOW_M
+        unsure = (self.seen_m < np.minimum(own, self.farthest_m)) & (self.look < look)
         if look < LOOKS[-1] and (lost & unsure).any():
             # Somebody who has a place may have to make room for them, and needs to see where to go.
             part = self._parts(self.edges.only(self.edges.reason == 0))
@@ -249,11 +338,11 @@ class _Match:
                 unsure |= crowded & (self.look < look)
         return np.flatnonzero(unsure)
 
-    def _own_m(self, *, lost_m: float) -> Floats:
-        """Return how far each row has to its point, and so many metres where it has none."""
-        own = np.full(len(self.chosen), lost_m)
+    def _own_cost(self, lost: float) -> Floats:
+        """Return what each row's point costs, and so much where it has none."""
+        own = np.full(len(self.chosen), lost)
         served = self.chosen >= 0
-        own[served] = self.edges.metres[self.chosen[served]]
+        own[served] = self.edges.cost[self.chosen[served]]
         return own
 
     def _parts(self, edges: _Edges) -> Ints:
@@ -271,18 +360,23 @@ class _Match:
         numbered: Ints = part
         return numbered
 
-    def _share_out(self) -> None:
-        """Give every row its point: the nearest one, but where more want a point than it has room for, the optimum."""
+    def _contested(self) -> Ints:
+        """Return who may have to share a point and has not seen enough others yet."""
+        rows = np.unique(self._take_certain()[1].row)
+        return rows[(self.look[rows] < SHARED) & np.isfinite(self.seen_m[rows])]
+
+    def _take_certain(self) -> tuple[Ints, _Edges]:
+        """Begin anew: who is in nobody's way takes the nearest point. Returns the edges of all others."""
         self.room = self.free.copy()
         self.chosen = np.full(len(self.asked.keys), -1, np.int64)
         number = np.flatnonzero(self.edges.reason == 0)
-        edges = self.edges.only(self.edges.reason == 0)
+        edges = self.edges.only(number)
         while len(number):
             first = np.unique(edges.row, return_index=True)[1]
             load = self._load(edges.point[first], edges.row[first])
             if (load <= self.room).all():
                 self._take(number[first])
-                return
+                return number[:0], edges.only(number[:0])
             # A point that has room for everybody who may take it is a certain one for whom it is nearest.
             potential = self._load(edges.point, edges.row)
             certain = first[(potential <= self.room)[edges.point[first]]]
@@ -291,6 +385,11 @@ class _Match:
             self._take(number[certain])
             rest = ~np.isin(edges.row, edges.row[certain])
             number, edges = number[rest], edges.only(rest)
+        return number, edges
+
+    def _share_out(self) -> None:
+        """Give every row its point: the nearest one, but where more want a point than it has room for, the optimum."""
+        number, edges = self._take_certain()
         if len(number):
             self._share_out_parts(number, edges)
         self._come_nearer()
@@ -341,7 +440,7 @@ class _Match:
         source, at, end = np.arange(len(rows)), len(rows) + np.arange(len(points)), len(rows) + len(points)
         solver = min_cost_flow.SimpleMinCostFlow()
         arcs = solver.add_arcs_with_capacity_and_unit_cost(
-            row, len(rows) + point, parcels[row], (edges.metres * 1000 / parcels[row]).astype(np.int64)
+            row, len(rows) + point, parcels[row], (edges.cost * 1000 / parcels[row]).astype(np.int64)
         )
         solver.add_arcs_with_capacity_and_unit_cost(
             at, np.full(len(points), end), most, np.zeros(len(points), np.int64)
@@ -356,7 +455,7 @@ class _Match:
         """Serve who is left over and move who could be nearer while there is room: a flow splits orders, we do not."""
         edges = self.edges
         while True:
-            better = (edges.reason == 0) & (edges.metres < self._own_m(lost_m=np.inf)[edges.row])
+            better = (edges.reason == 0) & (edges.cost < self._own_cost(np.inf)[edges.row])
             better &= self.room[edges.point] >= self.asked.parcels[edges.row]
             if not better.any():
                 return
@@ -372,34 +471,57 @@ class _Match:
                 self.chosen[row] = number
                 self.room[point] -= parcels
 
-    def _told(self) -> dict[int, Choice]:
+    def _told(self) -> Plan:
         """What became of each row, and what its candidates lost by: the nearer ones and the next few."""
         edges, served = self.edges, self.chosen >= 0
-        place = np.arange(len(edges.row))
-        own = self.chosen[edges.row]
-        reason = np.where(edges.reason != 0, edges.reason, np.where((own < 0) | (place < own), FULL, FARTHER))
+        place, own = np.arange(len(edges.row)), self.chosen[edges.row]
+        needless = (edges.cost >= OVERFLOW_M) & (own >= 0) & (edges.cost[own] < OVERFLOW_M)
+        later = np.where(needless, OTHER_NETWORK, FARTHER)
+        reason = np.where(edges.reason != 0, edges.reason, np.where((own < 0) | (place < own), FULL, later))
         reason[self.chosen[served]] = 0
-        begin = np.searchsorted(edges.row, np.arange(len(self.asked.keys) + 1))
-        told = list(
-            zip(
-                self.points.ids[edges.point].tolist(),
-                np.round(edges.metres, 1).tolist(),
-                [REASONS[one] for one in reason.tolist()],
-                strict=True,
-            )
-        )
-        choices: dict[int, Choice] = {}
-        for key, mine, start, end in zip(
-            self.asked.keys.tolist(), self.chosen.tolist(), begin[:-1].tolist(), begin[1:].tolist(), strict=True
-        ):
-            if mine < 0:
-                choices[key] = Choice(None, 0.0, told[start : min(end, start + assignment.KEPT)])
-                continue
-            tried = told[start : min(end, mine + 1 + KEPT_FARTHER)]
-            if len(tried) > assignment.KEPT:
-                tried = [one for place, one in enumerate(tried) if place < assignment.KEPT or not one[2]]
-            choices[key] = Choice(told[mine][0], float(edges.metres[mine]), tried)
-        return choices
+        point, cost, metres = np.zeros(len(served), np.int64), np.zeros(len(served)), np.zeros(len(served))
+        taken = self.chosen[served]
+        point[served], cost[served] = self.points.ids[edges.point[taken]], edges.cost[taken]
+        metres[served] = edges.metres[taken]
+        return Plan(point, metres, cost >= OVERFLOW_M, self._words(reason, own == place))
+
+    def _words(self, reason: Ints, chosen: Bools) -> Callable[[Ints], list[str]]:
+        edges = self.edges
+        order = np.lexsort((edges.point, edges.metres, edges.row)) if (edges.cost >= OVERFLOW_M).any() else slice(None)
+        row, metres, reason, chosen = edges.row[order], np.round(edges.metres[order], 1), reason[order], chosen[order]
+        point = self.points.ids[edges.point[order]]
+        begin = np.searchsorted(row, np.arange(len(self.asked.keys) + 1))
+        place = np.arange(len(row)) - begin[row]
+        last = np.full(len(self.asked.keys), assignment.KEPT)
+        last[row[chosen]] = place[chosen] + KEPT_FARTHER
+        kept = chosen | ((place <= last[row]) & (place < assignment.KEPT))
+
+        def told(rows: Ints) -> list[str]:
+            number = begin[rows + 1] - begin[rows]
+            ends = np.cumsum(number)
+            some = np.repeat(begin[rows] + number - ends, number) + np.arange(ends[-1] if len(ends) else 0)
+            ends = np.cumsum(kept[some])[ends - 1] if len(some) else ends
+            some = some[kept[some]]
+            columns = (point[some].tolist(), metres[some].tolist(), reason[some].tolist())
+            words = [f"[{one},{far},{QUOTED[why]}]" for one, far, why in zip(*columns, strict=True)]
+            return [f"[{','.join(words[start:end])}]" for start, end in pairwise([0, *ends.tolist()])]
+
+        return told
+
+
+def _rules(asked: Asked) -> tuple[Ints, Ints]:
+    """Return the region within which each demand must be served, 0 for anywhere, and the one that may help out."""
+    network = np.zeros(len(asked.keys), np.int64)
+    overflow = np.full(len(asked.keys), NOWHERE)
+    rules = assignment.rules_of(np.unique(asked.chain).tolist())
+    if rules:
+        concerned = np.flatnonzero(np.isin(asked.chain, list(rules)).any(axis=1))
+        for row, chain in zip(concerned.tolist(), asked.chain[concerned].tolist(), strict=True):
+            served = assignment.served_by([region for region in chain if region], rules)
+            if served is not None:
+                network[row] = served.network
+                overflow[row] = NOWHERE if served.overflow is None else served.overflow
+    return network, overflow
 
 
 def _on_the_sphere(lat: Floats, lon: Floats) -> Floats:

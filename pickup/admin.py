@@ -30,7 +30,7 @@ from network.admin import (
 from network.clock import now
 from network.models import ServicePoint, User
 from network.tables import Cell, Column
-from pickup import disputes, ledger, orders, personal, recipients, releases, tasks
+from pickup import disputes, ledger, personal, recipients, releases
 from pickup.models import (
     Account,
     Arrival,
@@ -76,10 +76,6 @@ REFUSALS |= {
     "merchant_hold_days": _("Storage is between 1 and 60 days."),
 }
 
-NOT_RELEASED = {
-    "not_in_review": _("Not in review: %(order)s"),
-    "not_located": _("Nobody knows yet where its address lies: %(order)s"),
-}
 NOT_DECIDED = {
     "decided_already": _("Decided already: %(parcel)s"),
     "own_release": _("Somebody else must decide about your own release: %(parcel)s"),
@@ -158,30 +154,11 @@ class OrderAdmin(ReadOnlyAdmin):
     list_select_related = ["merchant"]
     search_fields = ["=reference", "=parcels__barcode"]
     ordering = ["-id"]
-    actions = ["go_on"]
     fields = [
         *("reference", "merchant", "status", "reason", "doubt", "place", "recipient_shown", "parcels_shown"),
         *("requested_point", "consent_at", "consent_by", "placed_at", "assigned_at"),
     ]
     readonly_fields = ["reason", "doubt", "place", "recipient_shown", "parcels_shown"]
-
-    def has_go_on_permission(self, request: HttpRequest) -> bool:
-        return may_change(request, self)
-
-    @admin.action(description=_("Go on with the chosen orders"), permissions=["go_on"])
-    def go_on(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
-        released = 0
-        for order in queryset:
-            try:
-                orders.release(order)
-            except orders.Refused as refused:
-                messages.warning(request, NOT_RELEASED[refused.code] % {"order": order})
-            else:
-                self.log_change(request, order, "released from review")
-                released += 1
-        if released:
-            tasks.ring(tasks.assign_waiting)
-            messages.success(request, _("Go on: %(count)d") % {"count": released})
 
     @admin.display(description=_("reason for review"), ordering="review_reason")
     def reason(self, order: Order) -> str:

@@ -1,4 +1,4 @@
-"""A service point is closed or suspended: what happens to the parcels that come there, and to those that are there.
+"""A service point is closed, paused or suspended: what happens to the parcels that come there, and that are there.
 
 Decision 0013. Parcels on their way are assigned anew. Those on the shelf stay, because a parcel that arrived keeps its
 point (R4, and fees follow it): they are handed over until the last day and go back after it. A closing ends by itself
@@ -14,7 +14,7 @@ from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef
 
 from network import points
-from network.models import Closing, Membership, ServicePoint, User
+from network.models import Closing, Membership, Pause, ServicePoint, User
 from pickup import holding, orders, parcels
 from pickup.models import Parcel
 
@@ -24,6 +24,7 @@ OPEN = (State.ASKED, State.PLANNED, State.BEGUN)
 STANDS_THERE = (Parcel.Status.READY, Parcel.Status.EXPIRED, Parcel.Status.REFUSED)
 LEAST_NOTICE = timedelta(hours=48)  # nobody's storage time ends sooner than that after it was made shorter
 FARTHEST = timedelta(days=180)  # so far ahead a closing may be planned,
+SHORT = timedelta(days=1)  # of a technical pause
 LONGEST = timedelta(days=60)  # and so long a shop may hand over after its last parcel came
 
 
@@ -203,6 +204,27 @@ def begin_due(*, now: datetime, limit: int) -> int:
                 _begin(locked, row, now=now)
                 begun += 1
     return begun
+
+
+def give_away(*, now: datetime, limit: int, point: ServicePoint | None = None) -> int:
+    """Send elsewhere what is on its way to paused shops, or to one of them. Returns how many orders.
+
+    Under the lock of the point, like every assignment to it, which finds no room there while the pause lasts. What
+    fails for some hours only keeps its parcels: they do not come before it works again.
+    """
+    coming = Parcel.objects.filter(service_point=OuterRef("service_point"), status=Parcel.Status.EXPECTED)
+    in_force = Pause.objects.filter(period__contains=now).exclude(
+        reason=Pause.Reason.TECHNICAL, period__endswith__lte=now + SHORT
+    )
+    rows = in_force.filter(Exists(coming)).order_by("id")
+    rows = rows if point is None else rows.filter(service_point=point)
+    moved = 0
+    for paused in ServicePoint.objects.filter(pk__in=list(rows.values_list("service_point_id", flat=True)[:limit])):
+        with transaction.atomic(durable=True):
+            locked = _locked(paused)
+            if in_force.filter(service_point=locked).exists():  # nobody ended it since the look
+                moved += orders.send_elsewhere(point_id=locked.pk)
+    return moved
 
 
 def finish_emptied(*, now: datetime, limit: int) -> int:

@@ -8,24 +8,28 @@ import logging
 import secrets
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from itertools import starmap
+from functools import partial
 from typing import Any
 
+import numpy as np
 from django.conf import settings
 from django.contrib.gis.geos import Point
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from psycopg import sql
 
 from network import assignment, geocoding, matching, memory
 from network.models import Address, ServicePoint, Size
 from pickup import notices, parcels, recipients
-from pickup.models import Assignment, Merchant, Notice, Order, Parcel, Recipient
+from pickup.models import Assignment, Batch, Merchant, Notice, Order, Parcel, Recipient
 
 log = logging.getLogger(__name__)
 
 Status = Order.Status
 WRITTEN_AT_ONCE = 5_000  # orders, about a second: their points are locked meanwhile
+WRITERS = 2  # connections on which parts of a batch are written side by side
 
 
 class Refused(Exception):
@@ -210,16 +214,27 @@ TRIES = 5
 LEASE = timedelta(seconds=settings.ORDER_LEASE_S)
 FAILED = "processing_failed"
 
+BEGIN = """
+    INSERT INTO pickup_batch (status, order_ids, until)
+    SELECT %(status)s, array_agg(id ORDER BY id), %(until)s + make_interval(secs => count(*) / 500.0) FROM (
+        SELECT id FROM pickup_order
+        WHERE status = %(status)s AND tries = 0 AND (%(only)s::bigint[] IS NULL OR id = ANY (%(only)s))
+              AND id <> ALL (SELECT unnest(order_ids) FROM pickup_batch)
+        ORDER BY id LIMIT %(limit)s) w
+    HAVING count(*) > 0 RETURNING id, order_ids
+"""
 # MATERIALIZED: a plan may ask a subquery again for each row, and each time it would lock `limit` others.
 CLAIM = """
     WITH taken AS MATERIALIZED (
         SELECT id FROM pickup_order
-        WHERE status = %(status)s AND (tries > 0) = %(tried)s AND (next_try_at IS NULL OR next_try_at <= %(now)s)
+        WHERE status = %(status)s AND tries > 0 AND (next_try_at IS NULL OR next_try_at <= %(now)s)
               AND (%(only)s::bigint[] IS NULL OR id = ANY (%(only)s))
-        ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+        ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
     UPDATE pickup_order o SET tries = tries + 1, next_try_at = %(until)s FROM taken WHERE o.id = taken.id
     RETURNING o.id
 """
+# Who was killed left its orders behind: they are tried alone from now on.
+LEFT_BEHIND = "DELETE FROM pickup_batch WHERE until <= %s OR id = %s RETURNING status, order_ids"
 
 
 def locate_waiting(*, now: datetime, limit: int, only: Collection[int] | None = None) -> int:
@@ -253,16 +268,19 @@ def _take_up(
     breaks whatever touches it does not keep the others waiting. A database that does not answer is nobody's fault.
     """
     done = 0
-    if fresh := _claim(status, tried=False, now=now, limit=limit, only=only):
+    batch, fresh = _begin(status, now=now, limit=limit, only=only)
+    if fresh:
         try:
             done = work(fresh, now)
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one order must not stop the others
             _tell(f"{len(fresh)} orders together", error)
-            Order.objects.filter(pk__in=fresh, status=status).update(next_try_at=now)
+            _leave_behind(batch, now=now)
+        else:
+            Batch.objects.filter(pk=batch).delete()
     for _ in range(limit):
-        alone = _claim(status, tried=True, now=now, limit=1, only=only)
+        alone = _claim(status, now=now, only=only)
         if not alone:
             break
         try:
@@ -275,11 +293,31 @@ def _take_up(
     return done
 
 
-def _claim(status: str, *, tried: bool, now: datetime, limit: int, only: Collection[int] | None) -> list[int]:
-    asked: dict[str, Any] = {"status": status, "tried": tried, "now": now, "limit": limit, "until": now + LEASE}
+def _begin(status: str, *, now: datetime, limit: int, only: Collection[int] | None) -> tuple[int, list[int]]:
+    """Note which orders are worked on together, in one row: an UPDATE of each of them costs as much as assigning it."""
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('order batches'))")
+        _leave_behind(0, now=now)
+        asked: dict[str, Any] = {"status": status, "limit": limit, "until": now + LEASE}
+        cursor.execute(BEGIN, asked | {"only": None if only is None else list(only)})
+        return cursor.fetchone() or (0, [])
+
+
+def _leave_behind(batch: int, *, now: datetime) -> None:
+    """Let the orders of a batch that failed, and of those whose time is over, be tried alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(LEFT_BEHIND, [now, batch])
+        left = cursor.fetchall()
+    for status, ids in left:
+        Order.objects.filter(pk__in=ids, status=status, tries=0).update(tries=1, next_try_at=now)
+
+
+def _claim(status: str, *, now: datetime, only: Collection[int] | None) -> list[int]:
+    """Take one order that was tried before."""
+    asked: dict[str, Any] = {"status": status, "now": now, "until": now + LEASE}
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, asked | {"only": None if only is None else list(only)})
-        return sorted(row[0] for row in cursor.fetchall())
+        return [row[0] for row in cursor]
 
 
 def _put_off(order_id: int, status: str, error: Exception, *, now: datetime) -> None:
@@ -336,8 +374,9 @@ def _put_aside(order_ids: Sequence[int], *, until: datetime) -> None:
 
 
 def _give_back(ids: Iterable[int], status: str) -> None:
-    """Orders that somebody else had locked for a moment, or that changed: the next sweep takes them up at once."""
-    for order_id in sorted(ids):  # each alone, so that nobody waits for two of them
+    """Orders tried alone that somebody else had locked for a moment: the next sweep takes them up at once."""
+    claimed = Order.objects.filter(pk__in=ids, status=status, tries__gt=0)
+    for order_id in claimed.order_by("id").values_list("id", flat=True):  # each alone: nobody waits for two of them
         Order.objects.filter(pk=order_id, status=status).update(tries=0, next_try_at=None)
 
 
@@ -450,49 +489,116 @@ def _assign(ids: list[int], now: datetime) -> int:
     """Assign orders that were claimed.
 
     The whole batch is planned without a lock, because that may take longer than a transaction may last. Then it is
-    written in parts: the orders are locked, and their points in the order of their ids, and the room is counted
-    again, so that sweeps side by side never oversell a point. What changed since the plan stays located and is taken
-    up by the next sweep.
+    written in parts: the points are locked in the order of their ids, the room is counted again, so that sweeps side
+    by side never oversell a point, and the orders are locked that are still what they were. What changed since the
+    plan stays located and is taken up by the next sweep. Orders of one point are written in the same part, so that
+    two parts never wait for each other.
     """
-    demands = _demands(LOCATED, ids)
-    choices = matching.assign(demands, at=now, held_at=held_at)
-    settled: set[int] = set()
-    for start in range(0, len(demands), WRITTEN_AT_ONCE):
-        planned = {demand.key: demand for demand in demands[start : start + WRITTEN_AT_ONCE]}
-        with transaction.atomic(durable=True):
-            locked = _demands(LOCKED_LOCATED, list(planned))
-            settled |= _settle([one for one in locked if one == planned[one.key]], choices, now)
-    _give_back(set(ids) - settled, Status.LOCATED)
-    return len(settled)
+    planned = _planned(ids, now=now)
+    parts = planned.parts()
+    if len(parts) < 2 or WRITERS < 2:
+        return sum(_settle(planned, rows, now) for rows in parts)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        return sum(pool.map(partial(_settle_beside, planned, now=now), parts))
 
 
-def _settle(demands: Sequence[assignment.Demand], choices: Mapping[int, assignment.Choice], now: datetime) -> set[int]:
-    """Write what was chosen for these locked orders, as far as there still is room. Returns their ids."""
-    room = _locked_room({point_id for one in demands if (point_id := choices[one.key].point_id) is not None})
-    won: list[assignment.Demand] = []
-    lost: list[assignment.Demand] = []
-    for demand in demands:
-        point_id = choices[demand.key].point_id
-        if point_id is None:
-            lost.append(demand)
-        elif room[point_id] >= demand.parcels:
-            room[point_id] -= demand.parcels
-            won.append(demand)
-    _write_assignments(won, choices, now)
-    _write_lost(lost, choices)
-    _announce([demand.key for demand in won])
-    return {demand.key for demand in won + lost}
+@dataclass(frozen=True)
+class _Planned:
+    """What orders asked for when they were seen, the versions of their rows then, and what was chosen for them."""
+
+    asked: matching.Asked
+    versions: matching.Ints
+    plan: matching.Plan
+
+    def parts(self) -> list[matching.Ints]:
+        """Numbers of rows that are written together: those of a point in one part, unless that becomes too large."""
+        parts: list[list[int]] = []
+        rows = np.argsort(self.plan.point, kind="stable")
+        for group in np.split(rows, np.flatnonzero(np.diff(self.plan.point[rows])) + 1):
+            for start in range(0, len(group), WRITTEN_AT_ONCE):
+                some = group[start : start + WRITTEN_AT_ONCE].tolist()
+                if not parts or len(parts[-1]) + len(some) > WRITTEN_AT_ONCE:
+                    parts.append([])
+                parts[-1].extend(some)
+        return [np.array(part, np.int64) for part in parts]
 
 
-def _write_lost(demands: Sequence[assignment.Demand], choices: Mapping[int, assignment.Choice]) -> None:
-    reasons = ["no_point_available" if one.wanted_point is None else "requested_point_unavailable" for one in demands]
-    details = [json.dumps({"candidates": choices[demand.key].tried}) for demand in demands]
+# An order's version changes whenever its row is written, and its address is only written with it. Of its parcels those
+# that are expected only become fewer.
+ASKED = """
+    SELECT ARRAY[o.id, COALESCE(ST_Y(a.location), 'NaN'), COALESCE(ST_X(a.location), 'NaN'), p.largest, p.number,
+                 COALESCE(o.requested_point_id, 0), o.xmin::text::float8 {chain}]::float8[] AS cells
+    FROM pickup_order o
+    JOIN network_address a ON a.id = o.address_id
+    CROSS JOIN LATERAL (SELECT count(*) AS number, COALESCE(max(size), 1) AS largest FROM pickup_parcel
+                        WHERE order_id = o.id AND status = 'expected') p
+    WHERE o.status = 'located' AND o.id = ANY ({ids}) ORDER BY o.id
+"""
+
+
+def _planned(ids: Sequence[int], *, now: datetime) -> _Planned:
+    """Plan those of these orders that still wait. Raises ValueError for one that has no place."""
+    statement = sql.SQL(ASKED).format(chain=matching.chain_cells("a.region_ids"), ids=sql.Literal(_array(ids)))
+    columns = matching.columns(statement, 7 + matching.DEEPEST)
+    if np.isnan(columns[1]).any():
+        raise ValueError("an order without a place waits to be assigned")
+    key, _, _, size, parcels, wanted, version, *chain = (column.astype(np.int64) for column in columns)
+    asked = matching.Asked(key, columns[1], columns[2], size, parcels, np.stack(chain, axis=1), wanted)
+    return _Planned(asked, version, matching.plan(asked, at=now, held_at=held_at))
+
+
+def _array(values: Iterable[object]) -> str:
+    """An array as text: psycopg looks at every element of a list, which takes longer than the database does."""
+    return f"{{{','.join(map(str, values))}}}"
+
+
+def _settle_beside(planned: _Planned, rows: matching.Ints, *, now: datetime) -> int:
+    """The same in a thread of its own, which has a connection of its own."""
+    try:
+        return _settle(planned, rows, now)
+    finally:
+        connection.close()
+
+
+def _settle(planned: _Planned, rows: matching.Ints, now: datetime) -> int:
+    """Write what was chosen for these orders, as far as there still is room. Returns how many it was."""
+    points, parcels = planned.plan.point[rows], planned.asked.parcels[rows]
+    with transaction.atomic(durable=True):
+        _look_up_by_key()
+        room = _locked_room({point for point in points.tolist() if point})
+        waiting = _lock_waiting(planned, rows)
+        won: list[int] = []
+        for place, (point, number, waits) in enumerate(
+            zip(points.tolist(), parcels.tolist(), waiting.tolist(), strict=True)
+        ):
+            if waits and point and room[point] >= number:
+                room[point] -= number
+                won.append(place)
+        lost = rows[waiting & (points == 0)]
+        _write_assignments(planned, rows[won], now)
+        _write_lost(planned, lost)
+        _announce(planned.asked.keys[rows[won]].tolist())
+    return len(won) + len(lost)
+
+
+def _look_up_by_key() -> None:
+    """A part is a small piece of large tables, and scattered. Without this they are read whole for every part."""
+    with connection.cursor() as cursor:
+        for way in ("seqscan", "mergejoin", "hashjoin"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+
+
+def _write_lost(planned: _Planned, rows: matching.Ints) -> None:
+    if not len(rows):
+        return
+    wanted = planned.asked.wanted[rows].tolist()
+    reasons = ["requested_point_unavailable" if point else "no_point_available" for point in wanted]
     with connection.cursor() as cursor:
         cursor.execute(
-            """UPDATE pickup_order o SET status = 'review', review_reason = u.reason, review_detail = u.detail,
-                   tries = 0, next_try_at = NULL
-               FROM unnest(%s::bigint[], %s::text[], %s::jsonb[]) AS u(id, reason, detail) WHERE o.id = u.id""",
-            [[demand.key for demand in demands], reasons, details],
+            """UPDATE pickup_order o SET status = 'review', review_reason = u.reason,
+                   review_detail = jsonb_build_object('candidates', u.told::jsonb), tries = 0, next_try_at = NULL
+               FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS u(id, reason, told) WHERE o.id = u.id""",
+            [_array(planned.asked.keys[rows].tolist()), reasons, planned.plan.told(rows)],
         )
 
 
@@ -519,30 +625,35 @@ def _announce(order_ids: Sequence[int]) -> None:
         notices.queue_again([parcel for parcel in told if parcel.pk in again], kind=Notice.Kind.EXPECTED)
 
 
-DEMANDS = """
+OF_ORDERS = """
     SELECT o.id, ST_Y(a.location), ST_X(a.location), p.largest, p.number, a.region_ids, o.requested_point_id
     FROM pickup_order o
     JOIN network_address a ON a.id = o.address_id
     CROSS JOIN LATERAL (SELECT count(*) AS number, COALESCE(max(size), 1) AS largest FROM pickup_parcel
                         WHERE order_id = o.id AND status = 'expected') p
-    WHERE {which} ORDER BY o.id
+    WHERE o.id = ANY (%s)
 """
-LOCATED = DEMANDS.format(which="o.status = 'located' AND o.id = ANY (%s)")
-LOCKED_LOCATED = LOCATED + "FOR UPDATE OF o SKIP LOCKED"
-OF_ORDERS = DEMANDS.format(which="o.id = ANY (%s)")
-
-
-def _demands(statement: str, order_ids: list[int]) -> list[assignment.Demand]:
-    """Return what these orders need, by one of the statements above."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [order_ids])
-        return list(starmap(assignment.Demand, cursor))
 
 
 def demands_of(orders: Sequence[Order]) -> list[assignment.Demand]:
     """What located orders ask of a point, in the order given: for those of their parcels that have not arrived."""
-    found = {demand.key: demand for demand in _demands(OF_ORDERS, [order.pk for order in orders])}
+    with connection.cursor() as cursor:
+        cursor.execute(OF_ORDERS, [[order.pk for order in orders]])
+        found = {row[0]: assignment.Demand(*row) for row in cursor}
     return [found[order.pk] for order in orders]
+
+
+def _lock_waiting(planned: _Planned, rows: matching.Ints) -> matching.Bools:
+    """Lock those of the orders that still wait as they were seen, and tell which; nobody is waited for."""
+    keys = planned.asked.keys[rows]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT o.id FROM pickup_order o
+               JOIN unnest(%s::bigint[], %s::bigint[]) AS u(id, version) ON o.id = u.id
+               WHERE o.status = 'located' AND o.xmin::text::bigint = u.version FOR UPDATE OF o SKIP LOCKED""",
+            [_array(keys.tolist()), _array(planned.versions[rows].tolist())],
+        )
+        return np.isin(keys, [order_id for (order_id,) in cursor])
 
 
 def held_at(point_ids: Iterable[int]) -> dict[int, int]:
@@ -559,52 +670,49 @@ def held_at(point_ids: Iterable[int]) -> dict[int, int]:
 def _locked_room(point_ids: set[int]) -> dict[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT id, CASE status WHEN 'active' THEN capacity ELSE 0 END FROM network_servicepoint
-               WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE""",
+            "SELECT id, status, capacity FROM network_servicepoint WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",
             [list(point_ids)],
         )
-        capacity = dict(cursor.fetchall())
+        capacity = {point_id: most if status == "active" else 0 for point_id, status, most in cursor}
+        # A statement of its own, which sees what was committed while this one waited for a lock.
+        cursor.execute(
+            "SELECT service_point_id FROM network_pause WHERE service_point_id = ANY (%s) AND period @> now()",
+            [list(point_ids)],
+        )
+        capacity |= {point_id: 0 for (point_id,) in cursor}
     held = held_at(capacity)
     return {point_id: most - held.get(point_id, 0) for point_id, most in capacity.items()}
 
 
-def _write_assignments(
-    demands: Sequence[assignment.Demand], choices: Mapping[int, assignment.Choice], now: datetime
-) -> None:
-    order_ids = [demand.key for demand in demands]
-    point_ids = [choices[order_id].point_id for order_id in order_ids]
+COPY_ASSIGNMENTS = """
+    COPY pickup_assignment (order_id, service_point_id, distance_m, overflow, candidates, region_ids, assigned_at)
+    FROM STDIN
+"""
+
+
+def _write_assignments(planned: _Planned, rows: matching.Ints, now: datetime) -> None:
+    """Write where orders go whose rows and points are locked."""
+    if not len(rows):
+        return
+    plan, keys, points = planned.plan, planned.asked.keys[rows].tolist(), planned.plan.point[rows].tolist()
+    chains = [_array(filter(None, chain)) for chain in planned.asked.chain[rows].tolist()]
+    columns = (keys, points, plan.metres[rows].tolist(), plan.overflow[rows].tolist(), plan.told(rows), chains)
+    lines = ["\t".join(map(str, (*row, now))) for row in zip(*columns, strict=True)]
     with connection.cursor() as cursor:
-        with cursor.copy(
-            """COPY pickup_assignment (order_id, service_point_id, distance_m, candidates, region_ids, assigned_at)
-               FROM STDIN"""
-        ) as copy:
-            for demand in demands:
-                choice = choices[demand.key]
-                tried = json.dumps(choice.tried)
-                copy.write_row((demand.key, choice.point_id, choice.distance_m, tried, list(demand.chain), now))
+        with cursor.copy(COPY_ASSIGNMENTS) as copy:
+            copy.write("\n".join([*lines, ""]))
         cursor.execute(
             """UPDATE pickup_order o SET status = 'assigned', assigned_at = %s, review_reason = '',
                    review_detail = '{}', tries = 0, next_try_at = NULL
-               WHERE o.id = ANY (%s)""",
-            [now, order_ids],
+               WHERE o.id = ANY (%s::bigint[])""",
+            [now, _array(keys)],
         )
         cursor.execute(
-            """UPDATE pickup_parcel p SET service_point_id = u.point_id, region_ids = a.region_ids
-               FROM unnest(%s::bigint[], %s::bigint[]) AS u(order_id, point_id)
-               JOIN pickup_order o ON o.id = u.order_id JOIN network_address a ON a.id = o.address_id
+            """UPDATE pickup_parcel p SET service_point_id = u.point_id, region_ids = u.chain::bigint[]
+               FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS u(order_id, point_id, chain)
                WHERE p.order_id = u.order_id AND p.status = 'expected'""",
-            [order_ids, point_ids],
+            [_array(keys), _array(points), _array(f'"{chain}"' for chain in chains)],
         )
-
-
-def release(order: Order) -> None:
-    """An admin looked at it: the order goes on, if it is known where it lies. Raises Refused."""
-    with transaction.atomic(durable=True):
-        locked = lock_in_review(order.pk)
-        if locked.address.location is None or not locked.address.region_ids:
-            raise Refused("not_located", "address", "the address has no place yet")
-        locked.status, locked.review_reason = Status.LOCATED, ""
-        locked.save(update_fields=["status", "review_reason"])
 
 
 def lock_in_review(order_id: int) -> Order:
@@ -689,11 +797,12 @@ def points_near(*, lat: float, lon: float, limit: int, now: datetime) -> list[tu
 def _offers(demand: assignment.Demand, *, limit: int, now: datetime) -> list[Offer]:
     ordered = assignment.candidates([demand], at=now, look=max(limit * 4, assignment.FIRST_LOOK))[demand.key]
     free = assignment.room({demand.key: ordered}, held_at=held_at, taken={})
-    within = assignment.networks([demand.chain])
+    served = assignment.served_by(demand.chain, assignment.rules_of(demand.chain))
     near = {
         candidate.point_id: candidate.distance_m
         for candidate in ordered
-        if not assignment.lost_by(demand, candidate, free=free, within=within)
+        if assignment.tier(served, candidate.region_ids) == assignment.OWN
+        and not assignment.lost_by(demand, candidate, free=free, served=served)
     }
     points = ServicePoint.objects.select_related("visitor_notice").in_bulk(list(near)[:limit])
     return [Offer(points[point_id], metres, free[point_id]) for point_id, metres in near.items() if point_id in points]
@@ -737,12 +846,12 @@ def choose_point(parcel: Parcel, *, point_id: int, by: str, now: datetime) -> Or
 def send_to(order: Order, *, point_id: int, now: datetime) -> None:
     """Assign a locked and located order to the point that somebody named. Raises Refused: point_unavailable."""
     assert connection.in_atomic_block, "the order is locked"
-    demand = replace(demands_of([order])[0], wanted_point=point_id)
-    choice = assignment.assign([demand], at=now, held_at=held_at)[order.pk]
+    asked = matching.Asked.of([replace(demands_of([order])[0], wanted_point=point_id)])
+    planned = _Planned(asked, np.zeros(1, np.int64), matching.plan(asked, at=now, held_at=held_at))
     # Counted again under the point's lock, the same way as every assignment: it is never oversold.
-    if choice.point_id is None or _locked_room({point_id})[point_id] < demand.parcels:
+    if not planned.plan.point[0] or _locked_room({point_id})[point_id] < asked.parcels[0]:
         raise Refused("point_unavailable", "service_point", "the point takes no parcels of this order now")
     order.status, order.review_reason, order.review_detail = Status.ASSIGNED, "", {}
     order.requested_point_id, order.assigned_at = point_id, now
     order.save(update_fields=["requested_point"])
-    _write_assignments([demand], {order.pk: choice}, now)
+    _write_assignments(planned, np.zeros(1, np.int64), now)

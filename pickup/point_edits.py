@@ -213,7 +213,7 @@ def _lost(point: ServicePoint, after: ServicePoint, coming: Sequence[Order], *, 
     demands = [replace(demand, wanted_point=point.pk) for demand in orders.demands_of(coming)]
     wished = {order.pk for order in coming if order.requested_point_id == point.pk}
     lists = assignment.candidates(demands, at=now, trial=assignment.Trial(point.pk, _open(after)))
-    within = assignment.networks([demand.chain for demand in demands])
+    rules = assignment.rules_of({region for demand in demands for region in demand.chain})
     free = {after.pk: after.capacity - Parcel.objects.filter(service_point=point, status__in=parcels.HERE).count()}
     lost: dict[int, str] = {}
     for demand in demands:
@@ -221,7 +221,7 @@ def _lost(point: ServicePoint, after: ServicePoint, coming: Sequence[Order], *, 
         # Who chose this point comes however far it is.
         asked = replace(demand, wanted_point=point.pk if demand.key in wished else None)
         usual = replace(candidate, paused=False, shut=False)
-        why = assignment.lost_by(asked, usual, free=free, within=within)
+        why = assignment.lost_by(asked, usual, free=free, served=assignment.served_by(demand.chain, rules))
         if why:
             lost[demand.key] = str(why)
         else:

@@ -91,8 +91,9 @@ def forget_places() -> int:
 
 @sweep
 def close_points() -> int:
-    """Begin the closings whose day has come, and end those whose shelves are empty."""
+    """Begin the closings whose day has come, end those whose shelves are empty, and empty the way to paused shops."""
     begun = closings.begin_due(now=now(), limit=ROWS_PER_SWEEP)
+    begun += closings.give_away(now=now(), limit=ROWS_PER_SWEEP)
     return begun + closings.finish_emptied(now=now(), limit=ROWS_PER_SWEEP)
 
 

@@ -14,6 +14,7 @@ from pickup import orders
 from pickup.models import Order
 
 BATCH = 500
+TOGETHER = 100_000  # assigned at once: the more are known, the fewer metres they walk
 WAITING = (Order.Status.RECEIVED, Order.Status.LOCATED)
 PATIENCE_S = 90.0  # longer than the rows of a sweep that was killed are left alone
 PAUSE_S = 0.2
@@ -39,7 +40,7 @@ def assign_all(*, clock: Callable[[], datetime], patience_s: float = PATIENCE_S)
     tired_at = time.monotonic() + patience_s
     while Order.objects.filter(status__in=WAITING).exists():
         moved = orders.locate_waiting(now=clock(), limit=BATCH)
-        moved += orders.assign_waiting(now=clock(), limit=BATCH)
+        moved = moved or orders.assign_waiting(now=clock(), limit=TOGETHER)
         if moved:
             tired_at = time.monotonic() + patience_s
         elif time.monotonic() > tired_at:

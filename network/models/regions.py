@@ -29,6 +29,13 @@ class Level(models.IntegerChoices):
 
 @kept()
 class Region(models.Model):
+    class Overflow(models.TextChoices):
+        """Who helps out when no point can take a parcel within the region that must serve it."""
+
+        NEVER = "never", _("nobody: a person decides")
+        PARENT = "parent", _("points of the region above")
+        REACH = "reach", _("any point in reach")
+
     code = models.CharField(_("code"), max_length=32, unique=True, help_text=_("GB/T 2260 where there is one"))
     name = models.CharField(_("name"), max_length=100)
     level = models.SmallIntegerField(_("level"), choices=Level.choices)
@@ -44,6 +51,15 @@ class Region(models.Model):
         help_text=_("addresses here are served only by points in the same region of this level; empty: by any"),
     )
 
+    overflow = models.CharField(
+        _("when all are full"),
+        max_length=6,
+        choices=Overflow.choices,
+        default=Overflow.NEVER,
+        db_default=Overflow.NEVER,
+        help_text=_("who takes parcels for addresses here when no point of “served within” can"),
+    )
+
     class Meta:
         verbose_name = _("region")
         verbose_name_plural = _("regions")
@@ -53,6 +69,10 @@ class Region(models.Model):
         ]
         constraints = [
             models.CheckConstraint(name="region_level_known", condition=Q(level__in=Level.values)),
+            models.CheckConstraint(
+                name="region_overflow_goes_beyond_a_network",
+                condition=Q(overflow="never") | Q(overflow__in=["parent", "reach"], network_level__isnull=False),
+            ),
             models.CheckConstraint(name="region_code_plain", condition=Q(code__regex=r"^[0-9A-Za-z_-]+$")),
             models.CheckConstraint(
                 name="region_not_its_own_parent", condition=Q(parent__isnull=True) | ~Q(parent=F("id"))

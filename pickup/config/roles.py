@@ -87,6 +87,7 @@ RIGHTS: dict[str, Mapping[str, str]] = {
         ADD, worker=change("state", "claim", "beat_at", "tries", "rows_done", "rows_all", "ended_at")
     ),  # asked for by people, written by the worker
     "pickup_jobrun": web(READ, worker=ALL),
+    "pickup_batch": both("INSERT, DELETE"),  # who is being worked on
     "parcel_step": both(READ),
     # What people set.
     "pickup_tariff": web(KEEP),

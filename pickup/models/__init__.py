@@ -1,4 +1,4 @@
-from pickup.models.background import JobRun
+from pickup.models.background import Batch, JobRun
 from pickup.models.ledger import Account, Posting
 from pickup.models.orders import Assignment, Merchant, MerchantKey, Order, Recipient
 from pickup.models.parcels import (
@@ -30,6 +30,7 @@ __all__ = [
     "Account",
     "Arrival",
     "Assignment",
+    "Batch",
     "DatabaseClock",
     "Delegation",
     "Dispute",

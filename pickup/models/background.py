@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -22,3 +23,17 @@ class JobRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job} {self.period:%Y-%m-%d %H:%M:%S}"
+
+
+class Batch(models.Model):
+    """Orders that wait in a status and are worked on together until a time. The row is gone when that is done.
+
+    One that is still there then tells which orders a killed sweep had taken up.
+    """
+
+    status = models.CharField(max_length=10)
+    order_ids = ArrayField(models.BigIntegerField())
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{len(self.order_ids)} {self.status}"

@@ -73,8 +73,8 @@ class MerchantKey(models.Model):
 class Order(models.Model):
     """What a merchant asked for. `received` and `located` are waiting rows that sweeps take up.
 
-    A sweep counts a try and takes the row until `next_try_at` before it works on it, so that a row that breaks the
-    sweep, or the process, or the database, is known by its tries; both are cleared when the row goes on.
+    A sweep takes rows up together (`Batch`). One that broke it, or the process, or the database, is tried alone: its
+    tries are counted, and it is taken until `next_try_at`, before that. Both are cleared when the row goes on.
     """
 
     class Status(models.TextChoices):
@@ -84,7 +84,10 @@ class Order(models.Model):
         REVIEW = "review", _("in review")
         CANCELLED = "cancelled", _("cancelled")
 
-    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="orders", verbose_name=_("merchant"))
+    # `order_reference_once` begins with the merchant: each index less makes each step of an order cheaper.
+    merchant = models.ForeignKey(
+        Merchant, models.PROTECT, related_name="orders", verbose_name=_("merchant"), db_index=False
+    )
     reference = models.CharField(_("merchant's reference"), max_length=100)
     body_hash = models.BinaryField(_("hash of the body"), max_length=32, editable=False)
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.RECEIVED)
@@ -98,6 +101,7 @@ class Order(models.Model):
         blank=True,
         related_name="+",
         verbose_name=_("service point asked for"),
+        db_index=False,
     )
     consent_at = models.DateTimeField(_("consent given"), null=True, blank=True)
     consent_by = models.CharField(_("consent recorded by"), max_length=100, blank=True)
@@ -114,6 +118,11 @@ class Order(models.Model):
                 name="order_waiting",
                 fields=["status", "id"],
                 condition=Q(status__in=["received", "located", "review"]),
+            ),
+            models.Index(
+                name="order_asks_for_point",
+                fields=["requested_point"],
+                condition=Q(requested_point__isnull=False),
             ),
         ]
         constraints = [
@@ -165,6 +174,11 @@ class Assignment(models.Model):
     order = models.ForeignKey(Order, models.PROTECT, related_name="assignments", verbose_name=_("order"))
     service_point = models.ForeignKey(ServicePoint, models.PROTECT, related_name="+", verbose_name=_("service point"))
     distance_m = models.FloatField(_("distance, m"))
+    overflow = models.BooleanField(
+        _("a neighbour helped out"),
+        db_default=False,
+        help_text=_("no point of the region's own network could take it"),
+    )
     candidates = models.JSONField(_("candidates"), default=list)
     region_ids = ArrayField(models.BigIntegerField(), default=list)
     assigned_at = models.DateTimeField(_("assigned"))

@@ -77,7 +77,7 @@ class Parcel(models.Model):
 
     uuid = models.UUIDField(_("public id"), default=uuid4, unique=True, editable=False)
     order = models.ForeignKey(Order, models.PROTECT, related_name="parcels", verbose_name=_("order"))
-    barcode = models.CharField(_("barcode"), max_length=64, unique=True)
+    barcode = models.CharField(_("barcode"), max_length=64)
     size = models.SmallIntegerField(_("size"), choices=Size.choices, default=Size.SMALL)
     weight_g = models.IntegerField(_("weight, g"), null=True, blank=True)
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.EXPECTED)
@@ -114,6 +114,8 @@ class Parcel(models.Model):
             GinIndex(name="parcel_regions", fields=["region_ids"]),
         ]
         constraints = [
+            # Not `unique=True`, which brings a second index for patterns that nobody looks for.
+            models.UniqueConstraint(name="parcel_barcode_once", fields=["barcode"]),
             models.CheckConstraint(
                 name="parcel_has_a_point_once_it_moves",
                 condition=Q(service_point__isnull=False) | Q(status__in=["expected", "cancelled", "lost", "damaged"]),

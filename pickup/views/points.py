@@ -16,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 
 from network import assignment, atlas, point_applications, points, tiles
@@ -30,7 +30,7 @@ from network.views.sign_in import homes_of
 from pickup import closings, point_edits, tasks
 from pickup.point_edits import Loser, Values
 from pickup.views.recipient_words import readable_hours
-from pickup.views.shop import CLOSING_REFUSED, REASONS, shown_pause
+from pickup.views.shop import CLOSING_REFUSED, REASONS, moved_words, paused, shown_pause
 
 FOUND = 50
 NEIGHBOURS = 6
@@ -343,7 +343,7 @@ def _change(request: HttpRequest, point: ServicePoint, at: datetime) -> dict[str
                 point=point, values=values, seen=seen, keep_expected=keep, by=_staff(request), now=at
             )
             tasks.ring(tasks.assign_waiting)
-            messages.success(request, _moved_words(_("Saved."), moved))
+            messages.success(request, moved_words(_("Saved."), moved))
             return None
         if point_edits.version(point) != seen:
             raise point_edits.Refused("changed")
@@ -382,13 +382,6 @@ def _instead(losers: Sequence[Loser]) -> list[tuple[ServicePoint | None, int, in
     return sorted(counted.values(), key=lambda one: -one[1])
 
 
-def _moved_words(done: str, moved: int) -> str:
-    if not moved:
-        return done
-    words = ngettext("%(count)d order on its way goes elsewhere.", "%(count)d orders on their way go elsewhere.", moved)
-    return f"{done} {words % {'count': moved}}"
-
-
 def _pause(request: HttpRequest, point: ServicePoint, at: datetime) -> dict[str, Any] | None:
     reason = request.POST.get("reason", "")
     first, last = day_from(request.POST.get("first")), day_from(request.POST.get("last"))
@@ -408,7 +401,7 @@ def _pause(request: HttpRequest, point: ServicePoint, at: datetime) -> dict[str,
     except points.PauseRefused:
         messages.error(request, _("A pause lasts at most one year."))
         return {"problem": "pause"}
-    messages.success(request, _("Paused. No new parcels come; the ones here are still handed over."))
+    messages.success(request, _("The pause is planned.") if begins > at else paused(point, at))
     return None
 
 
@@ -438,7 +431,7 @@ def _suspend(request: HttpRequest, point: ServicePoint, at: datetime) -> dict[st
         _say(request, refused.code)
         return {"problem": "suspend"}
     tasks.ring(tasks.assign_waiting)
-    messages.success(request, _moved_words(_("Suspended. No scan of this shop counts."), moved))
+    messages.success(request, moved_words(_("Suspended. No scan of this shop counts."), moved))
     return None
 
 

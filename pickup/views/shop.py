@@ -9,18 +9,19 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.timezone import localdate, localtime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
 from network import opening, points
 from network.clock import now
 from network.models import NOTICE_LETTERS, Closing, Pause, ServicePoint, User, VisitorNotice
 from network.views.hours_form import WEEKDAYS, day_from
-from pickup import closings, stock
+from pickup import closings, stock, tasks
 from pickup.views.doors import Worker, at_counter, shown
 
 Reason = Pause.Reason
@@ -147,8 +148,25 @@ def _pause(request: HttpRequest, worker: Worker, at: datetime) -> dict[str, str]
     if begins > at:
         messages.success(request, _("The pause is planned."))
     else:
-        messages.success(request, _("Paused. No new parcels come; the ones here are still handed over."))
+        messages.success(request, paused(worker.point, at))
     return {}
+
+
+def paused(point: ServicePoint, at: datetime) -> str:
+    """What was on its way goes elsewhere; a sweep does it if somebody holds the point locked now."""
+    try:
+        moved = closings.give_away(now=at, limit=1, point=point)
+    except OperationalError:
+        moved = 0
+    tasks.ring(tasks.assign_waiting)
+    return moved_words(_("Paused. No new parcels come; the ones here are still handed over."), moved)
+
+
+def moved_words(done: str, moved: int) -> str:
+    if not moved:
+        return done
+    words = ngettext("%(count)d order on its way goes elsewhere.", "%(count)d orders on their way go elsewhere.", moved)
+    return f"{done} {words % {'count': moved}}"
 
 
 def _overlap_words(standing: Pause) -> str:

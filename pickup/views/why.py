@@ -64,6 +64,7 @@ def why_page(request: HttpRequest, barcode: str) -> HttpResponse:
         "events": list(events(told, sight)),
         "candidates": list(candidates_shown(told, sight)),
         "distance_m": told.assignments[0].distance_m if told.assignments else None,
+        "overflow": bool(told.assignments) and told.assignments[0].overflow,
         "earlier": len(told.assignments) - 1,
         "alarms": list(alarms(told)) if sight.staff else [],
         "pickups": [pickup_shown(pickup, sight) for pickup in told.pickups],

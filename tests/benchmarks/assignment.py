@@ -1,47 +1,90 @@
-"""Orders assigned a second, stored, beside a bare INSERT … SELECT … LATERAL nearest-neighbour query."""
+"""Orders assigned a second, stored, beside a bare INSERT … SELECT … LATERAL nearest-neighbour query; and one alone."""
 
 from __future__ import annotations
 
+import random
 import time
 from unittest import mock
 
 from django.utils.timezone import now
 
 from network import matching
+from network.models import Level
 from pickup import orders
-from pickup.models import Order
+from pickup.models import Merchant, Order
+from tests import factories
 from tests.benchmarks import scene
 
-BARE = """
+INSERT = """
 INSERT INTO bench_nearest (order_id, service_point_id)
 SELECT o.id, p.id FROM pickup_order o JOIN network_address a ON a.id = o.address_id
-CROSS JOIN LATERAL (SELECT id FROM network_servicepoint c WHERE c.status = 'active'
-                    ORDER BY c.location <-> a.location LIMIT 1) p
+CROSS JOIN LATERAL ({nearest}) p
 WHERE o.status = 'located'
 """
+# By degrees, which is another point than the nearest for one address in fourteen; and by true metres.
+BY_DEGREES = """SELECT id FROM network_servicepoint c WHERE c.status = 'active'
+                ORDER BY c.location <-> a.location LIMIT 1"""
+BY_METRES = """SELECT id FROM (SELECT id, location FROM network_servicepoint c WHERE c.status = 'active'
+                               ORDER BY c.location <-> a.location LIMIT 16) c
+               ORDER BY c.location::geography <-> a.location::geography LIMIT 1"""
+ALONE = 300
 
 
 def main(
     *, count: int = 100_000, points: tuple[int, ...] = (10_000, 100_000, 1_000_000)
 ) -> list[tuple[str, float, float]]:
     """Rows of (what, per second, ratio to the bare query with as many points)."""
-    rows = []
+    # What a worker loads once for its first batch.
+    import pyproj  # noqa: F401
+    import scipy.sparse.csgraph
+    import scipy.spatial  # noqa: F401
+
+    rows: list[tuple[str, float, float]] = []
+    first_s = 0.0
     for number in points:
         with scene.fresh_database():
             scene.make_points(number)
             scene.make_orders(count, status="located")
             scene.run("CREATE TABLE bench_nearest (order_id bigint, service_point_id bigint)")
+            bare_s = _timed(INSERT.format(nearest=BY_DEGREES))
+            true_s = _timed(INSERT.format(nearest=BY_METRES))
             begin = time.perf_counter()
-            scene.run(BARE)
-            bare = count / (time.perf_counter() - begin)
-            begin = time.perf_counter()
-            while orders.assign_waiting(now=now(), limit=count):
-                pass
-            speed = count / (time.perf_counter() - begin)
+            assert orders.assign_waiting(now=now(), limit=count) == count
+            own_s = time.perf_counter() - begin
             assert Order.objects.filter(status="assigned").count() == count
-        rows.append((f"bare LATERAL, {number:,} points (the limit)", bare, 1.0))
-        rows.append((f"assign_waiting, {number:,} points", speed, speed / bare))
+            alone = one_by_one()
+        first_s = first_s or own_s
+        rows += [
+            (f"bare LATERAL, {number:,} points (the limit)", count / bare_s, 1.0),
+            ("  the same by true metres", count / true_s, bare_s / true_s),
+            ("  assign_waiting", count / own_s, bare_s / own_s),
+            ("    its time by that with the fewest points", count / own_s, own_s / first_s),
+            *alone,
+        ]
     return rows + tight(count=count, points=count // 10)
+
+
+def _timed(statement: str) -> float:
+    begin = time.perf_counter()
+    scene.run(statement)
+    return time.perf_counter() - begin
+
+
+def one_by_one() -> list[tuple[str, float, float]]:
+    """An order with coordinates, located and assigned by itself: the ratio is of the median to the slowest 5 %."""
+    random_, merchant = random.Random(1), Merchant.objects.get()
+    factories.make_region("44", "bench", Level.PROVINCE, None, (109.0, 20.0, 117.0, 26.0))
+    took: list[float] = []
+    for _ in range(ALONE):
+        place = {"lat": random_.uniform(21, 25), "lon": random_.uniform(110, 116)}
+        order = orders.place(merchant=merchant, draft=factories.make_draft(**place), now=now()).order
+        begin = time.perf_counter()
+        orders.locate_waiting(now=now(), limit=1, only=[order.pk])
+        orders.assign_waiting(now=now(), limit=1, only=[order.pk])
+        took.append(time.perf_counter() - begin)
+    took.sort()
+    half, most = took[ALONE // 2], took[ALONE * 95 // 100]
+    return [(f"  one alone, p50 {half * 1000:.0f} ms, p95 {most * 1000:.0f} ms", 1 / half, half / most)]
 
 
 def tight(*, count: int, points: int) -> list[tuple[str, float, float]]:
@@ -50,17 +93,18 @@ def tight(*, count: int, points: int) -> list[tuple[str, float, float]]:
         scene.make_points(points)
         scene.make_orders(count, status="located")
         scene.run("UPDATE network_servicepoint SET capacity = %s", count // points + 1)
-        demands = orders.demands_of(list(Order.objects.order_by("id")))
+        asked = matching.Asked.of(orders.demands_of(list(Order.objects.order_by("id"))))
 
-        def plan() -> tuple[float, float]:
+        def plan() -> tuple[float, float, int]:
             begin = time.perf_counter()
-            choices = matching.assign(demands, at=now(), held_at=orders.held_at)
-            assert all(choice.point_id is not None for choice in choices.values())
-            return time.perf_counter() - begin, sum(choice.distance_m for choice in choices.values())
+            planned = matching.plan(asked, at=now(), held_at=orders.held_at)
+            served = planned.point != 0
+            return time.perf_counter() - begin, float(planned.metres[served].mean()), int(served.sum())
 
         with mock.patch.object(matching, "MOST_ARCS", 0):
-            in_turn_s, in_turn_m = plan()
-        best_s, best_m = plan()
+            in_turn_s, in_turn_m, _ = plan()
+        best_s, best_m, served = plan()
+        assert served == count
     return [
         (f"planned in turn, {points:,} points, little room", count / in_turn_s, 1.0),
         (f"planned together, {points:,} points, little room", count / best_s, best_m / in_turn_m),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Event
 from typing import Any
 from unittest import mock
@@ -11,6 +12,7 @@ import pytest
 from django.db import connection
 from django.utils.timezone import localdate, now
 
+from network import matching, points
 from network.models import ServicePoint, User
 from pickup import closings, orders, point_edits
 from pickup.models import Order, Parcel
@@ -26,6 +28,11 @@ PATIENCE_S = 30
 def close(point: ServicePoint, staff: User) -> None:
     today = localdate()
     closings.plan(point=point, plan=closings.Plan(today, today, "the lease ends"), by=staff, now=now())
+
+
+def pause(point: ServicePoint, staff: User) -> None:
+    points.pause(point_id=point.pk, reason="full", begins=now(), ends=now() + timedelta(hours=9), now=now(), by=staff)
+    closings.give_away(now=now(), limit=10, point=point)
 
 
 def sweep() -> None:
@@ -47,8 +54,8 @@ def scene() -> tuple[ServicePoint, User]:
     return point, factories.make_user(is_staff=True)
 
 
-def close_after_the_choice(point: ServicePoint, staff: User, locked_room: Any) -> None:
-    """The sweep has chosen the point and has not locked it yet; then the shop closes; then the sweep goes on."""
+def stop_after_the_choice(stop: Any, point: ServicePoint, staff: User, locked_room: Any) -> None:
+    """The sweep has chosen the point and has not locked it yet; then the shop stops; then the sweep goes on."""
     chosen, closed = Event(), Event()
 
     def waits(point_ids: set[int]) -> dict[int, int]:
@@ -60,25 +67,29 @@ def close_after_the_choice(point: ServicePoint, staff: User, locked_room: Any) -
     with ThreadPoolExecutor(1) as pool, mock.patch.object(orders, "_locked_room", waits):
         sweeping = pool.submit(sweep)
         assert chosen.wait(PATIENCE_S)
-        close(point, staff)
+        stop(point, staff)
         closed.set()
         sweeping.result(PATIENCE_S)
 
 
-def test_an_order_whose_point_closes_after_the_choice_waits_for_another(scene: tuple[ServicePoint, User]) -> None:
+@pytest.mark.parametrize("stop", [close, pause])
+def test_an_order_whose_point_stops_after_the_choice_waits_for_another(
+    stop: Any, scene: tuple[ServicePoint, User]
+) -> None:
     point, staff = scene
-    close_after_the_choice(point, staff, orders._locked_room)
+    stop_after_the_choice(stop, point, staff, orders._locked_room)
     assert coming_to(point) == 0
     assert set(Order.objects.values_list("status", flat=True)) == {"located"}
     orders.assign_waiting(now=now(), limit=10)
     assert set(Order.objects.values_list("review_reason", flat=True)) == {"no_point_available"}
 
 
-def test_control_who_does_not_look_at_the_point_again_sends_orders_to_a_closed_shop(
-    scene: tuple[ServicePoint, User],
+@pytest.mark.parametrize("stop", [close, pause])
+def test_control_who_does_not_look_at_the_point_again_sends_orders_to_a_shop_that_stopped(
+    stop: Any, scene: tuple[ServicePoint, User]
 ) -> None:
     point, staff = scene
-    close_after_the_choice(point, staff, lambda ids: dict.fromkeys(ids, 100))
+    stop_after_the_choice(stop, point, staff, lambda ids: dict.fromkeys(ids, 100))
     assert coming_to(point) == 3
 
 
@@ -118,9 +129,10 @@ def until_somebody_waits_for_a_lock() -> None:
     raise AssertionError("nobody waits")
 
 
-def test_a_closing_waits_for_a_sweep_and_takes_its_orders_back(scene: tuple[ServicePoint, User]) -> None:
+@pytest.mark.parametrize("stop", [close, pause])
+def test_who_stops_waits_for_a_sweep_and_sends_its_orders_back(stop: Any, scene: tuple[ServicePoint, User]) -> None:
     point, staff = scene
-    while_a_sweep_has_not_committed(point, lambda: close(point, staff))
+    while_a_sweep_has_not_committed(point, lambda: stop(point, staff))
     assert coming_to(point) == 0
     assert set(Order.objects.values_list("status", flat=True)) == {"located"}
 
@@ -136,3 +148,33 @@ def test_a_change_waits_for_a_sweep_and_counts_its_orders(scene: tuple[ServicePo
 
     while_a_sweep_has_not_committed(point, shrink)
     assert coming_to(point) == 1
+
+
+def shrink_after_the_plan(point: ServicePoint, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three orders are planned to a point that has room for fewer when they are written, each in a part of its own."""
+    plan = matching.plan
+
+    def planned(*args: Any, **fields: Any) -> matching.Plan:
+        made = plan(*args, **fields)
+        ServicePoint.objects.filter(pk=point.pk).update(capacity=room)
+        return made
+
+    monkeypatch.setattr(orders, "WRITTEN_AT_ONCE", 1)
+    monkeypatch.setattr(matching, "plan", planned)
+    orders.assign_waiting(now=now(), limit=10)
+
+
+def test_parts_that_are_written_side_by_side_never_oversell_a_point(
+    scene: tuple[ServicePoint, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shrink_after_the_plan(scene[0], 2, monkeypatch)
+    assert coming_to(scene[0]) == 2
+    assert sorted(Order.objects.values_list("status", flat=True)) == ["assigned", "assigned", "located"]
+
+
+def test_control_parts_that_trust_the_plan_oversell_it(
+    scene: tuple[ServicePoint, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "_locked_room", lambda point_ids: dict.fromkeys(point_ids, 100))
+    shrink_after_the_plan(scene[0], 2, monkeypatch)
+    assert coming_to(scene[0]) == 3

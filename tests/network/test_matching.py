@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 from django.contrib.gis.geos import Point
+from django.db import IntegrityError, transaction
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from geopy.distance import geodesic
 from scipy.optimize import linear_sum_assignment
 
 from network import assignment, matching
 from network.assignment import Choice, Demand, Lost
+from network.matching import Asked
 from network.models import Level, Pause, Region, ServicePoint, Size
 from tests import factories
 from tests.factories import make_point
@@ -37,7 +40,13 @@ def demand(key: int, lat: float = 22.54, lon: float = 113.94, **fields: Any) -> 
 
 
 def assign(demands: Sequence[Demand], held: Mapping[int, int] | None = None) -> dict[int, Choice]:
-    return matching.assign(demands, at=NOON, held_at=lambda ids: held or {})
+    """What was planned, read again from what is stored of it."""
+    plan = matching.plan(Asked.of(demands), at=NOON, held_at=lambda ids: held or {})
+    columns = (plan.point.tolist(), plan.metres.tolist(), plan.overflow.tolist(), plan.told(np.arange(len(demands))))
+    return {
+        one.key: Choice(point or None, metres, [tuple(row) for row in json.loads(told)], overflow)
+        for one, point, metres, overflow, told in zip(demands, *columns, strict=True)
+    }
 
 
 def scattered(dice: random.Random, count: int, **fields: Any) -> list[Demand]:
@@ -200,3 +209,74 @@ def test_a_part_too_large_for_one_flow_is_served_in_turn(monkeypatch: pytest.Mon
     choices = assign(demands)
     check_reasons(demands, points, choices)
     assert all(choice.point_id is not None for choice in choices.values())
+
+
+def in_two_districts(
+    overflow: str, network_level: int = Level.DISTRICT
+) -> tuple[list[int], ServicePoint, ServicePoint]:
+    """A full point in the district of the addresses, and a free one nearer to them in the district next to it."""
+    chain = factories.make_chain()
+    Region.objects.filter(pk=chain[Level.DISTRICT].pk).update(network_level=network_level, overflow=overflow)
+    ids = factories.chain_ids(chain)
+    above = ids[ids.index(chain[Level.DISTRICT].pk) + 1 :]
+    own = make_point(lat=22.55, ref="own", region_ids=ids, capacity=1)
+    neighbour = make_point(lat=22.541, ref="neighbour", region_ids=above, capacity=1)
+    return ids, own, neighbour
+
+
+def alone(demands: Sequence[Demand]) -> dict[int, Choice]:
+    return assignment.assign(demands, at=NOON, held_at=lambda ids: {})
+
+
+@pytest.mark.parametrize("way", [alone, assign])
+@pytest.mark.parametrize(("overflow", "helps"), [("never", False), ("parent", True), ("reach", True)])
+def test_a_neighbour_helps_out_only_as_the_region_says_and_only_when_all_are_full(
+    way: Any, overflow: str, helps: bool
+) -> None:
+    ids, own, neighbour = in_two_districts(overflow)
+    choices = way([demand(1, chain=ids), demand(2, chain=ids)])
+    first = next(choice for choice in choices.values() if choice.point_id == own.pk)
+    assert (first.overflow, first.tried[0]) == (False, (neighbour.pk, first.tried[0][1], Lost.OTHER_NETWORK))
+    [second] = [choice for choice in choices.values() if choice.point_id != own.pk]
+    assert (second.point_id, second.overflow) == ((neighbour.pk, True) if helps else (None, False))
+    assert [reason for _, _, reason in second.tried] == ["" if helps else Lost.OTHER_NETWORK, Lost.FULL]
+
+
+@pytest.mark.parametrize("way", [alone, assign])
+@pytest.mark.parametrize(("overflow", "helps"), [("parent", False), ("reach", True)])
+def test_the_region_above_is_as_far_as_a_neighbour_may_lie(way: Any, overflow: str, helps: bool) -> None:
+    ids, own, neighbour = in_two_districts(overflow)
+    ServicePoint.objects.filter(pk=own.pk).update(capacity=0)
+    ServicePoint.objects.filter(pk=neighbour.pk).update(region_ids=[])
+    assert way([demand(1, chain=ids)])[1].point_id == (neighbour.pk if helps else None)
+
+
+@pytest.mark.parametrize("way", [alone, assign])
+def test_nobody_asks_for_a_neighbour_by_name(way: Any) -> None:
+    ids, _, neighbour = in_two_districts("reach")
+    assert way([demand(1, chain=ids, wanted_point=neighbour.pk)])[1].point_id is None
+
+
+def test_who_can_be_served_at_home_makes_room_for_nobody_from_outside() -> None:
+    """The one in the west has the free point of the own district in reach, the one in the east the neighbour only."""
+    ids, own, neighbour = in_two_districts("reach")
+    ServicePoint.objects.filter(pk=own.pk).update(capacity=2)
+    choices = assign([demand(1, chain=ids), demand(2, chain=ids)])
+    assert {choice.point_id for choice in choices.values()} == {own.pk}
+    assert not any(choice.overflow for choice in choices.values()), neighbour.ref
+
+
+def test_who_goes_to_a_neighbour_is_told_of_farther_ones_that_they_are_farther() -> None:
+    ids, own, neighbour = in_two_districts("reach")
+    ServicePoint.objects.filter(pk=own.pk).update(capacity=0)
+    farther = make_point(lat=22.6, region_ids=[])
+    for way in (alone, assign):
+        told = {point_id: reason for point_id, _, reason in way([demand(1, chain=ids)])[1].tried}
+        assert told == {own.pk: Lost.FULL, neighbour.pk: "", farther.pk: Lost.FARTHER}
+
+
+@pytest.mark.parametrize("overflow", ["parent", "reach"])
+def test_a_region_that_anybody_may_serve_has_nobody_to_help_out(overflow: str) -> None:
+    region = factories.make_chain()[Level.DISTRICT]
+    with pytest.raises(IntegrityError, match="region_overflow_goes_beyond_a_network"), transaction.atomic():
+        Region.objects.filter(pk=region.pk).update(overflow=overflow)

@@ -19,7 +19,6 @@ from django.utils.timezone import localtime, now
 from network import assignment, drafts, geocoding, members, proposals
 from network.gazetteer import Reason
 from network.models import (
-    Address,
     Appointment,
     Boundary,
     BoundaryOverlap,
@@ -284,48 +283,11 @@ def review_order(**fields: Any) -> Order:
     return order
 
 
-def go_on(client: Client, *orders: Order) -> str:
-    body = {"action": "go_on", "_selected_action": [order.pk for order in orders]}
-    return client.post(page_of(Order, "changelist"), body, follow=True).content.decode()
-
-
 def test_orders_in_review_are_found_by_their_reason(admin_client: Client) -> None:
     vague, other = review_order(), review_order(review_reason="null_island")
     page = admin_client.get(page_of(Order, "changelist"), {"reason": "low_accuracy"}).content.decode()
     assert vague.reference in page
     assert f">{other.reference}<" not in page
-
-
-def test_an_order_that_was_looked_at_goes_on(admin_client: Client, chain: dict[Level, Any]) -> None:
-    order = review_order()
-    Address.objects.filter(pk=order.address_id).update(
-        region=chain[Level.DISTRICT], region_ids=[chain[Level.DISTRICT].pk]
-    )
-    assert "Go on: 1" in go_on(admin_client, order)
-    order.refresh_from_db()
-    assert (order.status, order.review_reason) == ("located", "")
-
-
-def test_an_order_nobody_located_does_not_go_on(admin_client: Client) -> None:
-    order = review_order()
-    assert "Nobody knows yet" in go_on(admin_client, order)
-    order.refresh_from_db()
-    assert order.status == "review"
-
-
-def test_an_order_that_is_not_in_review_is_left_alone(admin_client: Client, chain: dict[Level, Any]) -> None:
-    order = review_order(status="cancelled", review_reason="")
-    assert "Not in review" in go_on(admin_client, order)
-    order.refresh_from_db()
-    assert order.status == "cancelled"
-
-
-def test_who_may_only_look_cannot_let_orders_go_on(client: Client, chain: dict[Level, Any]) -> None:
-    client.force_login(staff_with("pickup.view_order"))
-    order = review_order()
-    go_on(client, order)
-    order.refresh_from_db()
-    assert (order.status, order.address.region_id) == ("review", None)
 
 
 def test_an_order_in_review_links_to_its_page_there(admin_client: Client) -> None:

@@ -271,3 +271,72 @@ def test_what_would_happen_is_counted_first(point: ServicePoint, ids: list[int])
     told = closings.effect(point, plan=plan(0, 3), now=now())
     assert (told.expected, told.ready, told.shortened, told.overdue) == (1, 1, 1, 0)
     assert closings.effect(point, plan=plan(0, 30), now=now()).shortened == 0
+
+
+# A pause
+
+
+def pause(point: ServicePoint, hours: float, reason: str = "vacation", begins: datetime | None = None) -> None:
+    begins = begins or now()
+    points.pause(point_id=point.pk, reason=reason, begins=begins, ends=begins + timedelta(hours=hours), now=now())
+
+
+@pytest.mark.parametrize(
+    ("reason", "hours", "goes"),
+    [("vacation", 30, True), ("full", 9, True), ("technical", 48, True), ("technical", 4, False)],
+)
+def test_what_is_on_its_way_to_a_paused_shop_goes_elsewhere_unless_it_works_again_soon(
+    reason: str, hours: float, goes: bool, point: ServicePoint, other: ServicePoint, ids: list[int]
+) -> None:
+    coming = make_parcel(point, region_ids=ids)
+    here = make_ready_parcel(factories.scanner_of(point), point, region_ids=ids)
+    pause(point, hours, reason)
+    assert closings.give_away(now=now(), limit=10) == int(goes)
+    assert closings.give_away(now=now(), limit=10) == 0
+    orders.assign_waiting(now=now(), limit=10)
+    coming.refresh_from_db()
+    here.refresh_from_db()
+    assert (coming.service_point, here.service_point) == (other if goes else point, point)
+
+
+def test_a_pause_to_come_sends_nothing_away_before_it_begins(point: ServicePoint, ids: list[int]) -> None:
+    make_parcel(point, region_ids=ids)
+    pause(point, 48, begins=now() + timedelta(days=1))
+    assert closings.give_away(now=now(), limit=10) == 0
+    assert closings.give_away(now=now() + timedelta(days=1, minutes=1), limit=10) == 1
+
+
+def test_other_shops_keep_what_comes_to_them(point: ServicePoint, other: ServicePoint, ids: list[int]) -> None:
+    coming = make_parcel(other, region_ids=ids)
+    pause(point, 48)
+    assert closings.give_away(now=now(), limit=10) == 0
+    coming.refresh_from_db()
+    assert coming.service_point == other
+
+
+def test_who_was_told_of_the_paused_shop_is_told_of_the_next(
+    point: ServicePoint, other: ServicePoint, ids: list[int]
+) -> None:
+    coming = make_parcel(point, region_ids=ids)
+    type(coming.order.merchant).objects.update(announces=True)
+    parcels.issue_code(coming)
+    notices.queue([coming], kind=Notice.Kind.EXPECTED)
+    Notice.objects.update(sent_at=now())
+    pause(point, 48)
+    closings.give_away(now=now(), limit=10)
+    orders.assign_waiting(now=now(), limit=10)
+    assert Notice.objects.filter(parcel=coming, kind=Notice.Kind.EXPECTED).count() == 2
+
+
+def test_agents_of_the_address_stay_whose_they_were_when_a_parcel_goes_elsewhere(
+    point: ServicePoint, other: ServicePoint, ids: list[int]
+) -> None:
+    coming = make_parcel(point, region_ids=ids)
+    address = coming.order.address
+    type(address).objects.filter(pk=address.pk).update(region_id=ids[0], region_ids=ids)
+    ServicePoint.objects.filter(pk=other.pk).update(region_ids=ids[2:], region_id=ids[2])
+    pause(point, 48)
+    closings.give_away(now=now(), limit=10)
+    orders.assign_waiting(now=now(), limit=10)
+    coming.refresh_from_db()
+    assert (coming.service_point, coming.region_ids) == (other, ids)

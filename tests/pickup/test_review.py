@@ -106,15 +106,14 @@ def test_a_text_that_is_too_general_is_not_remembered(point: ServicePoint, by: U
     assert not ConfirmedPlace.objects.exists()
 
 
-def test_a_merchant_cannot_teach_the_memory(chain: Chain, point: ServicePoint) -> None:
-    """Whatever is sent, however often, and whatever goes on by itself: nothing is remembered without a reviewer."""
+def test_a_merchant_cannot_teach_the_memory(chain: Chain, point: ServicePoint, by: User) -> None:
+    """Whatever is sent, however often, and whatever goes on as it was: nothing is remembered without a reviewer."""
     merchant = make_merchant(review_first=True)[0]
     for fields in (HOME, ABROAD, {"lat": None, "lon": None}, {"lat": 0.0, "lon": 0.0}):
         for _ in range(3):
             order = placed(merchant, **fields)
             if order.review_reason == "merchant_policy":
-                orders.release(order)
-                orders.assign_waiting(now=now(), limit=10)
+                review.go_on(order_id=order.pk, doubt=review.doubt_of(order), by=by, now=now())
     assert not ConfirmedPlace.objects.exists()
     assert placed(lat=22.45, lon=113.85).address.source == "given"
 
