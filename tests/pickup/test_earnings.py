@@ -26,12 +26,19 @@ from pickup.views.earnings import charts
 from tests import factories
 from tests.factories import make_parcel, make_point, make_ready_parcel, pick_up
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("any_time")]
 ZONE = ZoneInfo("Asia/Shanghai")
 FRIDAY = date(2026, 11, 20)
 NOON = datetime(2026, 11, 20, 12, tzinfo=ZONE)
 DAY = timedelta(days=1)
 ENGLISH = {"accept-language": "en"}
+
+
+@pytest.fixture
+def any_time(db: None) -> Iterator[None]:
+    """Postings of any day, and payouts without their papers."""
+    with factories.guard_off("pickup_posting", "by_the_clock"), factories.guard_off("pickup_posting", "has_its_paper"):
+        yield
 
 
 @pytest.fixture
