@@ -119,7 +119,7 @@ def account_of(statement: Statement, sums: statements.Sums) -> list[tuple[str, i
     return [
         (_("Opening balance"), statement.opening_minor),
         (_("Carried over from before"), statement.carried_minor),
-        (_("Fees"), sums.fees),
+        (_("Fees of this period"), sums.fees),
         (_("Corrections by the network"), sums.adjustments),
         (_("Fees that were taken back"), sums.reversals),
         (_("Total of this statement"), statement.total_minor),

@@ -36,8 +36,8 @@ def money_page(request: HttpRequest, user: User) -> HttpResponse:
         closed = Settlement.objects.order_by("-period", "currency")[:60]
         context["settlements"] = [settlement_shown(one) for one in with_sums(closed)]
         context["match"] = statements.match()
-        context["block"] = SealBlock.objects.order_by("-number").first()
-        context["head"] = bytes(context["block"].head).hex() if context["block"] else ""
+        context["newest"] = SealBlock.objects.order_by("-number").first()
+        context["head"] = bytes(context["newest"].head).hex() if context["newest"] else ""
         context["unsealed"] = sum(seals.waiting().values())
         context["export"] = {"name": "money-settlements", "query": ""}
     return shown(request, user, "pickup/money.html", context)

@@ -43,7 +43,9 @@ HELD: dict[str, Any] = {
 
 
 class DraftForm(forms.Form):
-    template = forms.ModelChoiceField(label=_("Bank template"), queryset=BankTemplate.objects.order_by("name"))
+    template = forms.ModelChoiceField(
+        label=_("Bank template"), queryset=BankTemplate.objects.order_by("name"), empty_label=None
+    )
     channel = forms.ChoiceField(label=_("Way to the bank"), choices=PayoutBatch.Channel.choices)
 
     def __init__(self, data: Any = None) -> None:
