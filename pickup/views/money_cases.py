@@ -35,7 +35,9 @@ REFUSED: dict[str, Any] = {
 
 
 class WordsForm(forms.Form):
-    text = forms.CharField(label=_("Your words"), max_length=cases.TEXT_LETTERS, widget=forms.Textarea(attrs={"rows": 4}))
+    text = forms.CharField(
+        label=_("Your words"), max_length=cases.TEXT_LETTERS, widget=forms.Textarea(attrs={"rows": 4})
+    )
 
 
 @for_money(posts=True)
