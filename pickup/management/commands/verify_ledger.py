@@ -24,9 +24,11 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, head: str, **options: Any) -> None:
+        alone = not connection.in_atomic_block
         with transaction.atomic(), connection.cursor() as cursor:
             # One picture of the books for all questions, however long they take.
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            if alone:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor.execute("SET LOCAL statement_timeout = 0")
             cursor.execute("SET LOCAL work_mem = '64MB'")
             faults = seals.faults(now=now(), expected=head) + ledger.faults()
