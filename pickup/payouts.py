@@ -182,7 +182,7 @@ def make_file(*, batch: PayoutBatch, by: User | None, now: datetime) -> tuple[Ba
     """
     with transaction.atomic(durable=True):
         _alone()
-        row = PayoutBatch.objects.select_for_update(of=("self",)).select_related("template").get(pk=batch.pk)
+        row = PayoutBatch.objects.select_related("template").get(pk=batch.pk)  # `_alone` is its lock
         made = BankFile.objects.filter(batch=row).first()
         if made is not None:
             return made, False

@@ -29,7 +29,7 @@ from network.models import (
     ServicePoint,
     User,
 )
-from pickup import bank_details, codes, orders, recipients, scanning
+from pickup import bank_details, codes, orders, recipients, scanning, seals, settlements
 from pickup.models import (
     Account,
     BankDetails,
@@ -39,9 +39,12 @@ from pickup.models import (
     MerchantKey,
     Order,
     Parcel,
+    PickupCode,
     Recipient,
+    Settlement,
 )
 from pickup.scans import Answer, Scanner, ScanRequest
+from tests.roles import as_owner, as_worker
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -113,7 +116,7 @@ def make_appointment(
 
 def rewrite_appointment(appointment: Appointment, since: datetime, until: datetime) -> None:
     """Change a period that nobody may change, as a hand with the rights of the tables' owner could."""
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE network_appointment DISABLE TRIGGER appointment_only_ends")
         Appointment.objects.filter(pk=appointment.pk).update(valid=DateTimeTZRange(since, until))
@@ -247,6 +250,11 @@ def code_of(parcel: Parcel) -> str:
     return codes.code_of(parcel.uuid, parcel.code.issue)
 
 
+def let_rest_end(parcel: Parcel) -> None:
+    """As if the minutes had passed in which no code may be typed after three wrong ones."""
+    PickupCode.objects.filter(parcel=parcel).update(paused_until=now() - timedelta(seconds=1))
+
+
 def wrong_code_for(parcel: Parcel) -> str:
     return f"{(int(code_of(parcel)) + 1) % 10**8:08d}"
 
@@ -260,13 +268,33 @@ def pick_up(scanner: Scanner, parcel: Parcel, **fields: Any) -> Answer:
 def guard_off(table: str, trigger: str) -> Iterator[None]:
     """Set one guard aside, as only the tables' owner can: for rows that must look older than they are."""
     with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
-        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+        def set_trigger(word: str) -> None:
+            with as_owner():
+                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                cursor.execute(f"ALTER TABLE {table} {word} TRIGGER {trigger}")
+                cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+        set_trigger("DISABLE")
         yield
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER {trigger}")
-        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+        set_trigger("ENABLE")
+
+
+def close_period(*, period: str, now: datetime, currency: str) -> Settlement:
+    """Close a month as the worker does it: the web server may not."""
+    with as_worker():
+        return settlements.close_period(period=period, now=now, currency=currency)
+
+
+def close_due(*, now: datetime) -> int:
+    with as_worker():
+        return settlements.close_due(now=now)
+
+
+def seal(*, now: datetime) -> int:
+    """Seal the books as the worker does it: the web server may not."""
+    with as_worker():
+        return seals.seal(now=now)
 
 
 def make_bank_details(account: Account, *, hours_ago: int = 73, number: str = "6214831234567890") -> BankDetails:

@@ -10,13 +10,14 @@ from uuid import uuid4
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Permission
 from django.contrib.gis.geos import Point
-from django.utils.timezone import localdate, now
+from django.utils.timezone import localdate, localtime, now
 
-from network import members
+from network import drafts, members
 from network.models import Device, Export, Level, PointApplication, PointProposal, Region, ServicePoint, User
-from pickup import bank_details, codes, payouts, recipients, settlements
+from pickup import bank_details, codes, payouts, recipients
 from pickup.models import (
     Account,
+    ImpactPreview,
     Merchant,
     Parcel,
     PayoutBatch,
@@ -28,12 +29,15 @@ from pickup.models import (
 )
 from pickup.scans import Scanner
 from tests import factories
+from tests.roles import as_owner
 
 AREAS: dict[str, list[str]] = {
     "staff": [],
     "staff-regions": [
         *("network.view_region", "network.view_appointment", "network.view_boundary", "network.view_agent"),
         *("network.view_appointmentapplication", "network.view_pointproposal"),
+        *("network.view_regiondraft", "network.add_regiondraft", "network.change_regiondraft"),
+        "network.publish_regiondraft",
     ],
     "staff-points": [
         *("network.view_region", "network.view_servicepoint", "network.change_servicepoint"),
@@ -109,6 +113,10 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         applicant=owner, name=f"{mark}-OPENING", address=f"{mark}-OPENING", phone="+8613800138000",
         location=Point(lon, lat), capacity=10, photo=b"jpeg", made_at=now(),
     )  # fmt: skip
+    borders = drafts.create(name=f"{mark}-BORDERS", author=factories.make_user(is_staff=True), now=now())
+    foreseen = ImpactPreview.objects.create(
+        draft=borders, drawn=1, version=1, since=now(), is_now=True, asked_by=borders.author, asked_at=now()
+    )
     merchant, merchant_key = factories.make_merchant(name=f"{mark}-MERCHANT")
     device, device_key = factories.make_device(point)
     _phone, phone_key = factories.make_device(point)
@@ -119,7 +127,8 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         parcel = factories.make_ready_parcel(
             scanner, point, region_ids=ids, merchant=merchant, phone=phone, barcode=f"{mark}-PN/{number}"
         )
-        type(parcel.order).objects.filter(pk=parcel.order_id).update(reference=f"{mark}-ORDER-{number}")
+        with as_owner():  # a reference never changes
+            type(parcel.order).objects.filter(pk=parcel.order_id).update(reference=f"{mark}-ORDER-{number}")
         box = recipients.seal(recipients.Contact(person, phone, f"{mark}路9号之{number}"))
         Recipient.objects.filter(order=parcel.order_id).update(
             sealed=box, masked_name=recipients.mask_name(person), phone_last4=phone[-4:]
@@ -170,6 +179,8 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
             "application_id": wanted.pk,
             "point_application": opening.pk,
             "proposal_id": proposal.pk,
+            "draft_id": borders.pk,
+            "preview_id": foreseen.pk,
             "zoom": 3,
             "x": 6,
             "y": 3,
@@ -183,7 +194,7 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         marks={
             *(f"{mark}-{what}" for what in ("REF", "SHOP", "CITY", "OWNER", "CLERK", "AGENT", "MERCHANT", "DEVICE")),
             *(f"{mark}-{what}" for what in ("PN/", "ORDER", "GUEST", "PAIRING", "EXPORT", "PASSKEY", "REASONS")),
-            *(f"{mark}-{what}" for what in ("PROPOSAL", "OPENING", "HOLDER", "BANK")),
+            *(f"{mark}-{what}" for what in ("PROPOSAL", "OPENING", "BORDERS", "HOLDER", "BANK")),
         },
     )
 
@@ -203,7 +214,7 @@ def make_world() -> World:
     chains = make_regions()
     own = make_side("own", chains["own"], lat=22.535, lon=113.935, phone="+8613811112222")
     foreign = make_side("foreign", chains["foreign"], lat=23.15, lon=113.35, phone="+8613933334444")
-    settlements.close_period(period=f"{now():%Y-%m}", now=now() + timedelta(days=40), currency="CNY")
+    factories.close_period(period=f"{localtime(now()):%Y-%m}", now=now() + timedelta(days=40), currency="CNY")
     for side in (own, foreign):
         account = Account.objects.get(service_point=side.point)
         side.ids["account_id"] = account.pk

@@ -18,8 +18,10 @@ from pickup.config.launcher.home import Home
 from pickup.config.launcher.servers import Servers
 from pickup.config.settings import PICKUP_HOME
 from pickup.models import Posting, Statement
+from tests import factories
 from tests.benchmarks import scene
 from tests.faults.test_settlement_races import Shop, close
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,7 +85,7 @@ def noted() -> str:
         shop.collect(parcel)
     close(0)
     shop.collect(shop.parcels[3])
-    seals.seal(now=now())
+    factories.seal(now=now())
     head = seals.head()
     assert head is not None
     return bytes(head.head).hex()
@@ -104,7 +106,7 @@ def test_control_a_backup_from_before_the_head_is_told_from_it(restored: None) -
 
 
 def test_what_was_changed_in_the_backup_is_named(noted: str, restored: None) -> None:
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE pickup_posting DISABLE TRIGGER only_added")
         cursor.execute("UPDATE pickup_posting SET reason = 'x' WHERE id = (SELECT MIN(id) FROM pickup_posting)")
     assert [fault.rule for fault in seals.faults(now=now(), expected=noted)] == ["posting is not what was sealed"]

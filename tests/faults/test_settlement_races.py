@@ -24,6 +24,7 @@ from pickup.scans import Scanner
 from tests import factories
 from tests.factories import make_appointment, make_point, make_ready_parcel, pick_up
 from tests.faults.test_races import at_once
+from tests.roles import as_owner, as_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,7 +40,7 @@ def month_after(months: int) -> str:
 
 def close(period: int) -> Settlement:
     at = now() + timedelta(days=40 + 31 * period)
-    return settlements.close_period(period=month_after(period), now=at, currency="CNY")
+    return factories.close_period(period=month_after(period), now=at, currency="CNY")
 
 
 class Shop:
@@ -136,12 +137,12 @@ def test_a_commit_that_lags_behind_the_closing_falls_into_the_next_month() -> No
     with a_pickup_that_does_not_commit(shop, shop.parcels[1]):
         shop.collect(shop.parcels[2])  # a higher number, committed before
         close(0)
-        seals.seal(now=now())
+        factories.seal(now=now())
         assert StatementLine.objects.count() == 6
     assert Posting.objects.count() == 9
     close(1)
     assert StatementLine.objects.filter(statement__settlement__period=month_after(1)).count() == 3
-    seals.seal(now=now())
+    factories.seal(now=now())
     assert seals.faults(now=now()) == []
     each_line_once()
 
@@ -184,7 +185,7 @@ def test_control_without_the_key_both_claim_the_line() -> None:
 @contextmanager
 def without_the_key() -> Iterator[None]:
     """Take away the primary key of the lines, and what stands on it."""
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute(
             """SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
                WHERE (contype = 'f' AND confrelid = 'pickup_statementline'::regclass)
@@ -209,7 +210,7 @@ def closings_without_the_lock() -> dict[str, int]:
 
     def closes(period: int) -> str:
         try:
-            with transaction.atomic(), connection.cursor() as cursor:
+            with as_worker(), transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 settlement = Settlement.objects.create(period=month_after(period), currency="CNY", closed_at=now())
                 begun.wait()
@@ -226,7 +227,7 @@ def closings_without_the_lock() -> dict[str, int]:
 
 
 def execute(statement: str) -> None:
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute(statement)
 
 
@@ -259,8 +260,13 @@ def test_three_clocks_close_a_month_once(settings: Any) -> None:
     shop = Shop(2)
     shop.collect(shop.parcels[0])
     later = now() + timedelta(days=80)
+
+    def rings(_number: int) -> None:
+        with as_worker():
+            tasks.close_periods(periodic=True)
+
     with mock.patch.object(tasks, "now", return_value=later):
-        at_once(range(3), lambda _number: tasks.close_periods(periodic=True), clients=3)
+        at_once(range(3), rings, clients=3)
     assert JobRun.objects.filter(job="close_periods").count() == 1
     assert Settlement.objects.filter(period=month_after(0)).count() == 1
     assert StatementLine.objects.count() == 3
@@ -271,9 +277,9 @@ def test_a_month_closes_by_itself_when_its_last_fee_is_payable() -> None:
     shop.collect(shop.parcels[0])
     end = settlements.end_of(month_after(0))
     hours = Tariff.objects.get().payable_after_hours
-    assert settlements.close_due(now=end + timedelta(hours=hours - 1)) == 0
-    assert settlements.close_due(now=end + timedelta(hours=hours + 1)) == 1
-    assert settlements.close_due(now=end + timedelta(hours=hours + 2)) == 0
+    assert factories.close_due(now=end + timedelta(hours=hours - 1)) == 0
+    assert factories.close_due(now=end + timedelta(hours=hours + 1)) == 1
+    assert factories.close_due(now=end + timedelta(hours=hours + 2)) == 0
     assert StatementLine.objects.count() == 3
 
 
@@ -284,9 +290,9 @@ def test_a_closed_statement_takes_nothing_more() -> None:
     shop.collect(shop.parcels[1])
     statement = Statement.objects.get(account__service_point=shop.point)
     late = Posting.objects.filter(line__isnull=True, kind="point_fee").get()
-    with pytest.raises(DatabaseError, match="takes no more lines"):
+    with as_worker(), pytest.raises(DatabaseError, match="takes no more lines"):
         StatementLine.objects.create(posting=late, statement=statement, amount_minor=late.amount_minor)
-    with pytest.raises(DatabaseError, match="takes no more statements"):
+    with as_worker(), pytest.raises(DatabaseError, match="takes no more statements"):
         Statement.objects.create(settlement_id=statement.settlement_id, account_id=late.debit_id, total_minor=1)
     for change in (
         lambda: Statement.objects.update(total_minor=1),
@@ -294,7 +300,7 @@ def test_a_closed_statement_takes_nothing_more() -> None:
         lambda: Settlement.objects.update(period="2020-01"),
         StatementLine.objects.all().delete,
     ):
-        with pytest.raises(DatabaseError, match="only ever added"):
+        with as_owner(), pytest.raises(DatabaseError, match="only ever added"):
             change()
 
 

@@ -20,7 +20,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from network.models import Appointment, ServicePoint, User
 from network.tables import no_formula
-from pickup import ledger, scanning, settlements
+from pickup import ledger, scanning
 from pickup.models import Account, Dispute, Handover, Parcel, Posting, Scan, Statement, Tariff
 from pickup.views.earnings import charts
 from tests import factories
@@ -419,7 +419,7 @@ def test_the_fees_of_others_do_not_exist_here(page: Page, point: ServicePoint, c
 
 
 def close(period: str = "2026-10", now: datetime = NOON) -> None:
-    settlements.close_period(period=period, now=now, currency="CNY")
+    factories.close_period(period=period, now=now, currency="CNY")
 
 
 def test_a_statement_shows_its_lines_and_each_line_its_statement(page: Page, point: ServicePoint) -> None:

@@ -12,7 +12,7 @@ from django.utils import translation
 from django.utils.timezone import now
 
 from network.models import Level, ServicePoint
-from pickup import adjustments, cases, disputes, ledger, payouts, scanning, settlements, statement_pdf, statements
+from pickup import adjustments, cases, disputes, ledger, payouts, scanning, statement_pdf, statements
 from pickup.models import Account, Decision, Dispute, LineCase, Parcel, Payout, PayoutBatch, Posting, Statement
 from pickup.scans import Scanner
 from tests import factories
@@ -52,7 +52,7 @@ class Shop:
 
     def closes(self, month: int) -> Statement | None:
         at = now() + timedelta(days=45 + 31 * month)
-        settlement = settlements.close_period(period=month_after(month), now=at, currency="CNY")
+        settlement = factories.close_period(period=month_after(month), now=at, currency="CNY")
         return Statement.objects.filter(settlement=settlement, account=self.account).first()
 
     def stated(self, month: int) -> str:

@@ -27,6 +27,7 @@ from pickup.models import (
 from tests import factories
 from tests.factories import make_bank_details, make_point, make_template, make_user
 from tests.pickup.test_settlements import a_pickup, close, month_after, this_month
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 
@@ -466,7 +467,7 @@ def test_the_database_refuses(account: Account, maker: User, statement: str, wor
     draft(maker)
     adjustments.propose(account=account, amount_minor=500, reason="why", by=maker)
     bank_details.propose(account=account, details=bank_details.Details("李四", "12345678", "银行"), by=maker)
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:  # the roles are refused before: tests/faults/test_attacks.py
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         with pytest.raises(DatabaseError, match=words), transaction.atomic():
             cursor.execute(statement)
@@ -475,7 +476,7 @@ def test_the_database_refuses(account: Account, maker: User, statement: str, wor
 
 def test_payouts_are_sealed_with_all_their_steps(account: Account, maker: User, checker: User) -> None:
     sending(maker, checker)
-    seals.seal(now=now())
+    factories.seal(now=now())
     assert seals.faults(now=now()) == []
     assert set(seals.waiting()) == set()
     assert Adjustment.objects.count() == 0

@@ -15,6 +15,7 @@ from pickup.models import Posting, SealBlock, SealedRow
 from tests import factories
 from tests.factories import make_point, make_ready_parcel, pick_up
 from tests.pickup.test_settlements import a_pickup, close, this_month
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 
@@ -31,13 +32,13 @@ def books(point: ServicePoint) -> ServicePoint:
     for _ in range(6):
         a_pickup(point)
     close(this_month())
-    seals.seal(now=now() - timedelta(hours=2))
+    factories.seal(now=now() - timedelta(hours=2))
     return point
 
 
 def as_superuser(statement: str, *parameters: Any) -> None:
     """What a hand with all rights does: the triggers off, foreign keys among them. It is rolled back with the test."""
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for table in ("posting", "statement", "statementline", "sealedrow", "sealblock"):
             cursor.execute(f"ALTER TABLE pickup_{table} DISABLE TRIGGER USER")
@@ -64,8 +65,8 @@ def test_honest_books_have_no_fault(books: ServicePoint) -> None:
 
 def test_what_comes_later_is_sealed_later_and_once(books: ServicePoint) -> None:
     a_pickup(books)
-    assert seals.seal(now=now()) == 1
-    assert seals.seal(now=now()) == 0
+    assert factories.seal(now=now()) == 1
+    assert factories.seal(now=now()) == 0
     assert list(SealBlock.objects.order_by("number").values_list("number", flat=True)) == [0, 1, 2]
     assert named() == []
 
@@ -131,11 +132,11 @@ def test_links_that_changed_places_are_found(books: ServicePoint) -> None:
 
 
 def test_a_row_that_was_slipped_in_among_old_ones_is_found(books: ServicePoint) -> None:
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('pickup_posting', 'id'))")
         number = cursor.fetchone()[0]
     a_pickup(books)
-    seals.seal(now=now() - timedelta(hours=2))
+    factories.seal(now=now() - timedelta(hours=2))
     as_superuser(
         """INSERT INTO pickup_posting (id, key, kind, debit_id, debit_kind, credit_id, credit_kind, amount_minor,
                                        currency, reason, recorded_at, payable_at)
@@ -162,7 +163,7 @@ def test_hashes_that_were_made_again_after_an_edit_do_not_fit_the_seal(books: Se
     fee = Posting.objects.filter(kind="point_fee").order_by("id")[0]
     as_superuser("UPDATE pickup_posting SET amount_minor = 1 WHERE id = %s", fee.pk)
     as_superuser("DELETE FROM pickup_sealedrow")
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         place, tip = 0, bytes(SealBlock.objects.get(number=0).head)
         for name, noun in seals.NOUNS.items():
             cursor.execute(seals._link_sql(noun), {"noun": name, "low": 0, "room": 1000, "place": place, "tip": tip})
@@ -175,14 +176,14 @@ def test_hashes_that_were_made_again_after_an_edit_do_not_fit_the_seal(books: Se
 
 def test_a_block_that_is_gone_is_missed(books: ServicePoint) -> None:
     a_pickup(books)
-    seals.seal(now=now())
+    factories.seal(now=now())
     as_superuser("DELETE FROM pickup_sealblock WHERE number = 1")
     assert "block of the chain is missing before it: block 2" in named()
 
 
 def test_an_end_that_was_cut_off_is_missed_by_who_noted_the_head(books: ServicePoint) -> None:
     a_pickup(books)
-    seals.seal(now=now())
+    factories.seal(now=now())
     noted = seals.head()
     assert noted is not None
     expected = bytes(noted.head).hex()
@@ -199,7 +200,7 @@ def test_an_end_that_was_cut_off_is_missed_by_who_noted_the_head(books: ServiceP
 @pytest.mark.parametrize("attack", ["UPDATE {} SET {}", "DELETE FROM {}", "TRUNCATE {}"])
 def test_the_chain_is_only_added_to(books: ServicePoint, table: str, attack: str) -> None:
     change = "hash = ''" if table == "pickup_sealedrow" else "head = ''"
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         with pytest.raises(DatabaseError, match="only ever added"), transaction.atomic():
             cursor.execute(attack.format(table, change))
@@ -210,7 +211,7 @@ def test_a_large_backlog_is_sealed_in_several_blocks(point: ServicePoint, monkey
     for _ in range(5):
         pick_up(scanner, make_ready_parcel(scanner, point))
     monkeypatch.setattr(seals, "ROWS_PER_BLOCK", 3)
-    assert seals.seal(now=now()) == 7  # two accounts, five postings
+    assert factories.seal(now=now()) == 7  # two accounts, five postings
     assert SealBlock.objects.count() == 4
     assert named() == []
 
@@ -224,7 +225,7 @@ def test_what_waits_for_the_seal_is_counted(books: ServicePoint) -> None:
 def test_a_clock_that_went_back_does_not_reopen_a_block(books: ServicePoint) -> None:
     earlier: datetime = now() - timedelta(days=400)
     a_pickup(books)
-    assert seals.seal(now=earlier) == 1
+    assert factories.seal(now=earlier) == 1
     assert named() == []
 
 
