@@ -1,4 +1,5 @@
 from pickup.models.background import Batch, JobRun
+from pickup.models.cases import CaseNote, LineCase
 from pickup.models.ledger import Account, Posting
 from pickup.models.orders import Assignment, Merchant, MerchantKey, Order, Recipient
 from pickup.models.parcels import (
@@ -19,24 +20,42 @@ from pickup.models.parcels import (
     Verdict,
     WrongCodeDay,
 )
+from pickup.models.payouts import (
+    Adjustment,
+    BankDetails,
+    BankFile,
+    BankTemplate,
+    Decision,
+    Payout,
+    PayoutBatch,
+    PayoutStep,
+)
 from pickup.models.personal import PersonalDataRead
 from pickup.models.previews import ImpactPreview
 from pickup.models.reviews import ReviewDecision, ReviewDesk
+from pickup.models.seals import SealBlock, SealedRow
 from pickup.models.settlements import Settlement, Statement, StatementLine
 from pickup.models.tariffs import Tariff
 
 __all__ = [
     "MENDABLE",
     "Account",
+    "Adjustment",
     "Arrival",
     "Assignment",
+    "BankDetails",
+    "BankFile",
+    "BankTemplate",
     "Batch",
+    "CaseNote",
     "DatabaseClock",
+    "Decision",
     "Delegation",
     "Dispute",
     "Handover",
     "ImpactPreview",
     "JobRun",
+    "LineCase",
     "ManualRelease",
     "Merchant",
     "MerchantKey",
@@ -44,6 +63,9 @@ __all__ = [
     "Notice",
     "Order",
     "Parcel",
+    "Payout",
+    "PayoutBatch",
+    "PayoutStep",
     "PersonalDataRead",
     "PickupCode",
     "Posting",
@@ -51,6 +73,8 @@ __all__ = [
     "ReviewDecision",
     "ReviewDesk",
     "Scan",
+    "SealBlock",
+    "SealedRow",
     "Settlement",
     "Statement",
     "StatementLine",

@@ -1,4 +1,4 @@
-"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles] [counter] [drafts] [loading]`: one table.
+"""`python3 manage.py bench [pickups] [assignment] …` prints one table; without names, all of it.
 
 `bench scale` is asked for by name only: it fills ten million postings first (BENCH_PARCELS: how many parcels).
 """
@@ -16,7 +16,19 @@ os.environ.setdefault("PICKUP_LOG_LEVEL", "ERROR")
 
 def main() -> None:
     django.setup()
-    from tests.benchmarks import assignment, counter, drafts, loading, pickups, regions, scale, scene, tariffs, tiles
+    from tests.benchmarks import (
+        assignment,
+        counter,
+        drafts,
+        loading,
+        money,
+        pickups,
+        regions,
+        scale,
+        scene,
+        tariffs,
+        tiles,
+    )
 
     benchmarks = {
         "pickups": pickups.main,
@@ -27,6 +39,7 @@ def main() -> None:
         "counter": counter.main,
         "drafts": drafts.main,
         "loading": loading.main,
+        "money": money.main,
     }
     chosen = sys.argv[1:] or list(benchmarks)
     benchmarks["scale"] = scale.main

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -15,12 +14,14 @@ from django.utils.timezone import localdate, now
 
 from network import drafts, exports, geocoding, memory
 from network.models import BoundarySet, Closing, ConfirmedPlace, Export, Level, Region, ServicePoint
-from pickup import closings, orders, tasks
+from pickup import closings, orders, payouts, seals, tasks
 from pickup.config import roles
-from pickup.config.roles import RIGHTS, ROLES, WEB, WORKER
-from pickup.models import ImpactPreview, JobRun, Notice, Parcel, PickupCode
+from pickup.config.roles import AUDIT, RIGHTS, ROLES, WEB, WORKER
+from pickup.models import Account, ImpactPreview, JobRun, Notice, Parcel, Payout, PayoutBatch, PickupCode
 from tests import factories
-from tests.roles import as_owner, as_worker
+from tests.clock import everywhere_at
+from tests.faults.bank import a_bank
+from tests.roles import as_owner, as_worker, role
 
 pytestmark = pytest.mark.django_db
 Chain = dict[Level, Region]
@@ -81,8 +82,9 @@ def test_background_work_has_nothing_to_do_with_how_people_sign_in() -> None:
 class Sweeps:
     """Runs scheduled tasks as the worker, as the clock rings for them, and counts each."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.runs = dict.fromkeys(names, 0)
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+        self.runs = dict.fromkeys(settings.SWEEPS, 0)
 
     def run(self, name: str) -> int:
         self.runs[name] += 1
@@ -96,7 +98,7 @@ class Sweeps:
 def sweeps(settings: Any, tmp_path: Any) -> Sweeps:
     settings.NOTICES_FILE = str(tmp_path / "notices.jsonl")
     settings.EXPORTS_DIR = tmp_path
-    return Sweeps(settings.SWEEPS)
+    return Sweeps(settings)
 
 
 def test_the_worker_may_do_all_that_its_sweeps_do(sweeps: Sweeps) -> None:
@@ -109,6 +111,7 @@ def test_the_worker_may_do_all_that_its_sweeps_do(sweeps: Sweeps) -> None:
         shops_that_close,
         borders_that_move,
         a_long_list,
+        a_month_of_money,
     ):
         part(sweeps, chain)
     assert all(sweeps.runs.values()), f"a sweep without its lines here: {sweeps.runs}"
@@ -203,6 +206,28 @@ def a_long_list(sweeps: Sweeps, chain: Chain) -> None:
     sweeps.run("write_exports")
     asked_for.refresh_from_db()
     assert asked_for.state == "deleted"
+
+
+def a_month_of_money(sweeps: Sweeps, chain: Chain) -> None:
+    """A month that is over is closed and sealed; what is approved is sent, and waits for a person after no answer."""
+    point = factories.make_point()
+    scanner = factories.scanner_of(point)
+    assert factories.pick_up(scanner, factories.make_ready_parcel(scanner, point)).verdict == "ok"
+    with everywhere_at(now() + timedelta(days=80)):
+        assert sweeps.run("close_periods") > 0
+    account = Account.objects.get(service_point=point)
+    factories.make_bank_details(account)
+    maker, checker = (factories.make_user(is_staff=True) for _ in range(2))
+    with a_bank(b"500 Oops") as bank:
+        sweeps.settings.BANK_URL = bank.url
+        template, channel = factories.make_template(), PayoutBatch.Channel.DOOR
+        batch = payouts.draft(currency="CNY", template=template, channel=channel, by=maker, now=now())
+        payouts.approve(batch=batch, by=checker, now=now())
+        assert sweeps.run("check_payouts") == 1
+    assert Payout.objects.get(account=account).state == "needs_check"
+    assert sweeps.run("seal_books") > 0
+    with role(AUDIT):
+        assert seals.faults(now=now()) == []
 
 
 def test_the_worker_may_read_every_list_that_is_taken_away() -> None:
