@@ -27,6 +27,7 @@ from network.placenames import (
     SpokenName,
     han_names,
     is_han,
+    is_vague,
     latin_key,
     latin_names,
     simplified,
@@ -115,6 +116,7 @@ class _Run:
     clash: _Open | None = None  # places of an official name that contradicts `open`
     hints: list[int] = field(default_factory=list)
     beside: list[int] = field(default_factory=list)  # hints that stood right after the names
+    said: set[str] = field(default_factory=set)
 
     @property
     def names(self) -> int:
@@ -143,7 +145,7 @@ _FEATURE = re.compile(
 )
 # A town or street a few characters on makes a town's name the head of an address: 杭州文三路, 昆山玉山镇.
 _TAIL = re.compile(
-    r"(?!大学|学院|银行|医院|酒店|饭店|小吃|拉面)[^\d ]{1,3}?[东南西北中]?[一二三四五六七八九十\d]?"
+    r"(?!大学|学院|银行|医院|酒店|饭店|小吃|拉面|[新东西南北中]村)[^\d ]{1,3}?[东南西北中]?[一二三四五六七八九十\d]?"
     r"(?:路|街|大道|巷|胡同|镇|乡|村|开发区|新区)"
 )
 _ADDRESS_WORD = re.compile(r"[区县镇乡村路街道巷弄号]")
@@ -151,6 +153,8 @@ _INSTITUTION = re.compile(
     r"大学|学院|银行|大厦|酒店|宾馆|饭店|医院|机场|车站|火车|高铁|商会|会馆|办事处|公司|集团|广场|万达|购物|超市|公园|中学|小学|"
     r"商场|百货|商厦|大楼|城店|拉面|小吃|公寓|花园|小区|保险|证券|银泰|吾悦"
 )
+
+_SHOP = re.compile(r"(?<![酒饭书商旅])店 $")
 
 _LATIN_SEGMENTS = re.compile(r"[,;:|/()\[\]\n，；、（）]+")
 _LATIN_WORDS = re.compile(r"[^\W_]+(?:['’`.][^\W_]+)*")
@@ -180,6 +184,10 @@ class Gazetteer:
             and self._places[line[0]].level == Level.CITY
             and self._places[line[0]].name == self._places[line[1]].name
         }
+        parents = {line[1] for line in self._lines if len(line) > 1 and self._places[line[0]].level <= Level.DISTRICT}
+        self._deep = {  # 东莞市 is all that an address needs, 深圳市 is not
+            at for at, place in enumerate(self._places) if place.level >= Level.CITY and at not in parents
+        }
         self._starts = self._han_index()
         self._column = lru_cache(maxsize=4096)(self._read_column)  # orders name few cities again and again
 
@@ -192,6 +200,9 @@ class Gazetteer:
         column = self._column(city[:MAX_CITY])
         text = text[:MAX_TEXT]
         run = self._read_han(text, column) if is_han(text) else self._read_latin(text, column)
+        said = run.said | ({_han_text(city).strip()} if column else set())
+        if run.clash is None and len(said) == 1 and is_vague(*said):
+            return self._undecided(Reason.UNSURE_NAME, self._best(run.open or {}))
         return self._match(run)
 
     def written(self, text: str, place_ids: Iterable[int]) -> list[tuple[int, int]]:
@@ -278,7 +289,7 @@ class Gazetteer:
         return run
 
     def _is_deep(self, open_: _Open | None) -> bool:
-        return open_ is not None and all(self._places[place].level >= Level.DISTRICT for place in open_)
+        return open_ is not None and self._deep.issuperset(open_)
 
     def _read_run(self, text: str, start: int, open_: _Open | None, *, lenient: bool = False) -> _Run:
         """Read names side by side from `start`; `open_` is what is known before. Stops at the first other word."""
@@ -311,6 +322,7 @@ class Gazetteer:
                 run.full_names += 1
                 end -= self._shares_its_last_character(text, end, joined)
             run.open, run.end = joined, end
+            run.said.add(name.text)
             return True
         if hint is not None:
             self._take_hint(text, at, *hint, run)
@@ -399,14 +411,22 @@ class Gazetteer:
                 if not self._names_a_city(run):
                     run.open, run.hints = joined, later.hints
                     return
-            if run.open is None and reads_on and text[at - 1] == " " and later.clash is None:
-                in_shops_city = self._join(dict.fromkeys(run.hints, 0), readings)
+            if reads_on and text[at - 1] == " " and later.clash is None:
+                in_shops_city = self._in_shops_city(text, at, run, readings)
                 if in_shops_city:
                     run.open, run.hints = in_shops_city, later.hints
                     return
             hints.update(dict.fromkeys(self._best(self._join(run.open, name.readings))))
             at = max(later.end, at + 1)
         run.hints = list(hints)
+
+    def _in_shops_city(self, text: str, at: int, run: _Run, readings: list[_Reading]) -> _Open:
+        """Join a later name with the city that a shop before it is named after, by a hint or with the column's word."""
+        if run.full_names:
+            return {}
+        if run.open is None:
+            return self._join(dict.fromkeys(run.hints, 0), readings)
+        return self._join(run.open, readings) if run.names and _SHOP.search(text, 0, at) else {}
 
     def _later_run(self, text: str, at: int) -> tuple[_Run | None, _Name | None]:
         """Return the run that begins here and its first name: a full one, or a short one after a separator."""

@@ -29,7 +29,8 @@ _AUTONOMOUS = re.compile(
     rf"^(?P<stem>(?:..+?)??)(?P<peoples>(?:{_PEOPLES})*)(?:自治(?P<kind>[区州县旗])|(?P<quarter>(?<=族)区))$"
 )
 _KIND = re.compile(r"(?<=..)(?:特别行政区|地区|新区|林区|特区|[省市区县旗盟])$")
-_FULL = re.compile(r"..[省市区县旗盟州]$|[市县]$")
+_FULL = re.compile(r"..[省市区县旗盟州]$|[市县]$|^[东南西北中新城郊矿港]区$")
+_VAGUE = re.compile("[东南西北中新城郊矿港]区")
 _OFFICE = re.compile(r"(?:街道|[镇乡])$")
 _LATIN_KINDS = {
     "省": ("sheng", "province"),
@@ -54,6 +55,11 @@ class SpokenName(NamedTuple):
 def is_han(text: str) -> bool:
     """Tell whether a name or an address has Chinese characters in it."""
     return _HAN.search(text) is not None
+
+
+def is_vague(name: str) -> bool:
+    """Tell whether a name says nothing without its city: one 西区 there is officially, but many a town has one."""
+    return _VAGUE.fullmatch(name) is not None
 
 
 def latin_key(text: str) -> str:
@@ -105,7 +111,7 @@ def han_names(name: str, aliases: tuple[str, ...], level: int, around: tuple[str
         for region in around:
             # 苏州高新区 and 苏州市高新区 are simply 高新区 where the city is known.
             inner = alias.removeprefix(stem(region))
-            if inner != alias and len(inner) > 2:
+            if inner != alias and (len(inner) > 2 or is_vague(inner)):
                 yield SpokenName(inner, doubt=1, needs_parent=1)
                 yield SpokenName(region + inner, doubt=0)
 

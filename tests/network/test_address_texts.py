@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from network import china
+from network import china, placenames
 from network.gazetteer import Gazetteer, Place
 from network.placenames import known_aliases
 
@@ -79,6 +79,25 @@ def _home(place: Place) -> Home:
     return Home(province, city, place.name, tuple(one.id for one in line))
 
 
+@dataclass(frozen=True)
+class Latin:
+    """The same names in letters: pinyin, and the kind of a district in English."""
+
+    province: str
+    city: str
+    district: str
+
+
+def _latin(at: Home) -> Latin:
+    kinds = {"区": " District", "县": " County", "市": " City"}
+    return Latin(_letters(at.province), _letters(at.city), _letters(at.district) + kinds.get(at.district[-1], ""))
+
+
+def _letters(name: str) -> str:
+    with_kind = placenames.stem(name)
+    return (placenames._pinyin(with_kind.removesuffix("县") if len(with_kind) == 2 else with_kind) or "").capitalize()
+
+
 HOMES = [_home(place) for place in PLACES if place.level >= 3 and place.id not in PARENTS]
 
 # What comes after the regions, full of the names of other regions.
@@ -129,8 +148,22 @@ WAYS: dict[str, Callable[[Home, str], tuple[str, str]]] = {
         "\u200b".join(at.province + at.city + at.district) + street,
         "",
     ),
+    "a placeholder in the column": lambda at, street: (at.province + at.city + at.district + street, "市辖区"),
+    "a placeholder between the names": lambda at, street: (at.province + at.city + "市辖区" + at.district + street, ""),
+    "province in the column": lambda at, street: (at.city + at.district + street, at.province),
+    "district alone in the column": lambda at, street: (f"{at.province}{at.city}，{street}", at.district),
+    "as a shop's list writes it": lambda at, street: (f"{at.district}, 万达广场1层101单元, {street}", at.column),
+    "said twice between commas": lambda at, street: (f"{at.city}{at.district}, {at.district}, {street}", at.column),
     "from small to large": lambda at, street: (f"{street}，{at.district}，{at.city}，{at.province}", ""),
 }
+LATIN_WAYS: dict[str, Callable[[Latin, str], tuple[str, str]]] = {
+    "from small to large": lambda at, street: (f"{street}, {at.district}, {at.city}, {at.province} 518000, China", ""),
+    "without the province": lambda at, street: (f"{street}, {at.district}, {at.city or at.province}", ""),
+    "in the Chinese order": lambda at, street: (f"{at.province} {at.city} {at.district} {street}", ""),
+    "in capitals": lambda at, street: (f"{street}, {at.district}, {at.city}, {at.province}".upper(), ""),
+    "city in its column": lambda at, street: (f"{street}, {at.district}", at.city or at.district),
+}
+LATIN_STREETS = ["15 Renmin Road", "No. 8 Beijing East Rd", "Room 502, 88 Zhongshan Lu", "Changan Jie 7"]
 # Two districts of one name in one province or country are told apart by nothing that such a text holds.
 NAMES_SHARED = {"without the city", "without the province", "city in its column", "short city in its column"}
 
@@ -174,3 +207,61 @@ def test_a_column_that_contradicts_the_text_is_never_certain(at: Home, other: Ho
     match = GAZETTEER.find(at.province + at.city + at.district + street, other.province + other.column)
     if not set(at.ids) & set(other.ids):
         assert match.reason is not None
+
+
+@pytest.mark.parametrize("way", sorted(LATIN_WAYS))
+def test_each_way_of_writing_in_letters_is_read_in_nearly_every_district(way: str) -> None:
+    some = HOMES[sorted(LATIN_WAYS).index(way) :: 10]
+    written = [
+        LATIN_WAYS[way](_latin(at), LATIN_STREETS[number % len(LATIN_STREETS)]) for number, at in enumerate(some)
+    ]
+    answers = [is_right(at, *text) for at, text in zip(some, written, strict=True)]
+    assert False not in answers
+    assert answers.count(True) >= 0.99 * len(answers)
+
+
+RENAMED = [
+    (_home(place), alias)
+    for place in PLACES
+    for alias in known_aliases().get(place.code, ())
+    if place.level >= 3 and place.id not in PARENTS and alias.kind in {"former", "zone"}
+]
+
+
+@pytest.mark.parametrize("kind", ["former", "zone"])
+def test_former_names_and_development_zones_lead_to_the_district_of_today(kind: str) -> None:
+    """Each one that is known, with and without its city in front, in the text and in the column."""
+    missed = []
+    for number, (at, alias) in enumerate((at, alias) for at, alias in RENAMED if alias.kind == kind):
+        street = STREETS[number % len(STREETS)]
+        inner = alias.name.removeprefix(at.short_city).removeprefix(at.short_province)
+        name = inner if len(inner) > 1 else alias.name
+        for text, city in (
+            (at.province + at.city + name + street, ""),
+            ((at.city or at.province) + name + "，" + street, ""),
+            (f"{name}, 万达广场1层, {street}", at.city or at.province),
+        ):
+            right = is_right(at, text, city)
+            assert right is not False, text
+            missed += [] if right else [text]
+        assert is_right(at, alias.name + street, "") is not False, alias.name
+    assert not missed
+
+
+WORDS = ["路", "大道", "街", "广场", "中学", "医院", "小区", "花园", "酒店", "新村", "大厦", "大学", "大桥", "公园"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(at=st.sampled_from(HOMES), other=st.sampled_from(HOMES), word=st.sampled_from(WORDS), data=st.data())
+def test_a_word_that_begins_like_another_district_leads_nowhere_else(
+    at: Home, other: Home, word: str, data: st.DataObject
+) -> None:
+    """A street, a school, an estate named after any district: behind the names, and alone with the column."""
+    neighbours = [home for home in HOMES if home.city == at.city and home.province == at.province]
+    named = data.draw(st.sampled_from([other, *neighbours]))
+    short = placenames.stem(named.district)
+    if len(short) > 2 or not short.endswith("县"):  # 唐县医院 is the hospital of 唐县
+        assert is_right(at, f"{at.province}{at.city}{at.district}{short}{word}8号", "") is not False
+        assert is_right(at, f"{at.district}{short}{word}8号", at.column) is not False
+        match = GAZETTEER.find(f"{short}{word}8号", at.column)
+        assert match.reason is not None or match.place_id in at.ids

