@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from pickup.models import Assignment, Batch, Merchant, Notice, Order, Parcel, Re
 log = logging.getLogger(__name__)
 
 Status = Order.Status
-WRITTEN_AT_ONCE = 5_000  # orders, about a second: their points are locked meanwhile
+WRITTEN_AT_ONCE = 10_000  # orders, about a second: their points are locked meanwhile
 WRITERS = 2  # connections on which parts of a batch are written side by side
 
 
@@ -520,7 +520,7 @@ class _Planned:
                 if not parts or len(parts[-1]) + len(some) > WRITTEN_AT_ONCE:
                     parts.append([])
                 parts[-1].extend(some)
-        return [np.array(part, np.int64) for part in parts]
+        return [np.sort(np.array(part, np.int64)) for part in parts]  # neighbours in the tables lie on one page
 
 
 # An order's version changes whenever its row is written, and its address is only written with it. Of its parcels those
@@ -564,7 +564,7 @@ def _settle(planned: _Planned, rows: matching.Ints, now: datetime) -> int:
     """Write what was chosen for these orders, as far as there still is room. Returns how many it was."""
     points, parcels = planned.plan.point[rows], planned.asked.parcels[rows]
     with transaction.atomic(durable=True):
-        _look_up_by_key()
+        _prefer_keys()
         room = _locked_room({point for point in points.tolist() if point})
         waiting = _lock_waiting(planned, rows)
         won: list[int] = []
@@ -581,11 +581,14 @@ def _settle(planned: _Planned, rows: matching.Ints, now: datetime) -> int:
     return len(won) + len(lost)
 
 
-def _look_up_by_key() -> None:
-    """A part is a small piece of large tables, and scattered. Without this they are read whole for every part."""
+def _prefer_keys() -> None:
+    """Rows of a part are scattered, and found by key, unless it is so large a piece of the table that reading all is
+    less work. The planner finds out by itself, but takes a page that is in memory for one on a spinning disk.
+    """
     with connection.cursor() as cursor:
-        for way in ("seqscan", "mergejoin", "hashjoin"):
-            cursor.execute(f"SET LOCAL enable_{way} = off")
+        cursor.execute("SET LOCAL random_page_cost = 1.1")
+        cursor.execute("SET LOCAL work_mem = '32MB'")
+        cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
 
 
 def _write_lost(planned: _Planned, rows: matching.Ints) -> None:
@@ -611,8 +614,8 @@ def _announce(order_ids: Sequence[int]) -> None:
         cursor.execute(
             """SELECT p.id FROM pickup_parcel p
                JOIN pickup_order o ON o.id = p.order_id JOIN pickup_merchant m ON m.id = o.merchant_id
-               WHERE o.id = ANY (%s) AND m.announces AND p.status = 'expected'""",
-            [list(order_ids)],
+               WHERE o.id = ANY (%s::bigint[]) AND m.announces AND p.status = 'expected'""",
+            [_array(order_ids)],
         )
         coming = [parcel_id for (parcel_id,) in cursor]
     if coming:
@@ -648,12 +651,15 @@ def _lock_waiting(planned: _Planned, rows: matching.Ints) -> matching.Bools:
     keys = planned.asked.keys[rows]
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT o.id FROM pickup_order o
-               JOIN unnest(%s::bigint[], %s::bigint[]) AS u(id, version) ON o.id = u.id
-               WHERE o.status = 'located' AND o.xmin::text::bigint = u.version FOR UPDATE OF o SKIP LOCKED""",
+            """WITH locked AS MATERIALIZED (
+                   SELECT o.id FROM pickup_order o
+                   JOIN unnest(%s::bigint[], %s::bigint[]) AS u(id, version) ON o.id = u.id
+                   WHERE o.status = 'located' AND o.xmin::text::bigint = u.version FOR UPDATE OF o SKIP LOCKED)
+               SELECT COALESCE(string_agg(int8send(id), ''), '') FROM locked""",
             [_array(keys.tolist()), _array(planned.versions[rows].tolist())],
         )
-        return np.isin(keys, [order_id for (order_id,) in cursor])
+        [locked] = cursor.fetchone()
+        return np.isin(keys, np.frombuffer(locked, ">i8"))
 
 
 def held_at(point_ids: Iterable[int]) -> dict[int, int]:
@@ -661,27 +667,35 @@ def held_at(point_ids: Iterable[int]) -> dict[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT service_point_id, count(*) FROM pickup_parcel
-               WHERE service_point_id = ANY (%s) AND status = ANY (%s) GROUP BY 1""",
-            [list(point_ids), list(map(str, parcels.HELD))],
+               WHERE service_point_id = ANY (%s::bigint[]) AND status = ANY (%s) GROUP BY 1""",
+            [_array(point_ids), list(map(str, parcels.HELD))],
         )
         return dict(cursor.fetchall())
 
 
 def _locked_room(point_ids: set[int]) -> dict[int, int]:
+    ids = _array(point_ids)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, status, capacity FROM network_servicepoint WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",
-            [list(point_ids)],
+            """SELECT id, status, capacity FROM network_servicepoint WHERE id = ANY (%s::bigint[])
+               ORDER BY id FOR NO KEY UPDATE""",
+            [ids],
         )
         capacity = {point_id: most if status == "active" else 0 for point_id, status, most in cursor}
         # A statement of its own, which sees what was committed while this one waited for a lock.
         cursor.execute(
-            "SELECT service_point_id FROM network_pause WHERE service_point_id = ANY (%s) AND period @> now()",
-            [list(point_ids)],
+            """SELECT service_point_id FROM network_pause
+               WHERE service_point_id = ANY (%s::bigint[]) AND period @> now()""",
+            [ids],
         )
         capacity |= {point_id: 0 for (point_id,) in cursor}
     held = held_at(capacity)
     return {point_id: most - held.get(point_id, 0) for point_id, most in capacity.items()}
+
+
+@lru_cache(maxsize=10_000)
+def _chain(regions: tuple[int, ...]) -> str:
+    return _array(filter(None, regions))
 
 
 COPY_ASSIGNMENTS = """
@@ -695,12 +709,15 @@ def _write_assignments(planned: _Planned, rows: matching.Ints, now: datetime) ->
     if not len(rows):
         return
     plan, keys, points = planned.plan, planned.asked.keys[rows].tolist(), planned.plan.point[rows].tolist()
-    chains = [_array(filter(None, chain)) for chain in planned.asked.chain[rows].tolist()]
+    chains = list(map(_chain, map(tuple, planned.asked.chain[rows].tolist())))
     columns = (keys, points, plan.metres[rows].tolist(), plan.overflow[rows].tolist(), plan.told(rows), chains)
-    lines = ["\t".join(map(str, (*row, now))) for row in zip(*columns, strict=True)]
+    lines = [
+        f"{key}\t{point}\t{metres}\t{overflow}\t{told}\t{chain}\t{now}\n"
+        for key, point, metres, overflow, told, chain in zip(*columns, strict=True)
+    ]
     with connection.cursor() as cursor:
         with cursor.copy(COPY_ASSIGNMENTS) as copy:
-            copy.write("\n".join([*lines, ""]))
+            copy.write("".join(lines))
         cursor.execute(
             """UPDATE pickup_order o SET status = 'assigned', assigned_at = %s, review_reason = '',
                    review_detail = '{}', tries = 0, next_try_at = NULL
