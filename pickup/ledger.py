@@ -352,6 +352,11 @@ AUDIT = """
     WHERE f.kind IN ('point_fee', 'agent_fee')
       AND NOT EXISTS (SELECT FROM pickup_posting r WHERE r.reverses_id = f.id)
   UNION ALL
+    SELECT 'live fee of a pickup that was held and reversed', f.key
+    FROM pickup_posting f JOIN pickup_hold d ON d.handover_id = f.handover_id AND d.decision = 'reversed'
+    WHERE f.kind IN ('point_fee', 'agent_fee')
+      AND NOT EXISTS (SELECT FROM pickup_posting r WHERE r.reverses_id = f.id)
+  UNION ALL
     SELECT 'reversal that does not mirror its posting', r.key
     FROM pickup_posting r JOIN pickup_posting f ON f.id = r.reverses_id
     WHERE (r.debit_id, r.credit_id, r.amount_minor, r.currency)

@@ -40,7 +40,7 @@ WITH payable AS (
       -- "I did not collect this": while that is open nothing of the pickup is settled, and nothing ever if it is
       -- upheld; only a fee that a statement has paid already comes back, with its reversal.
       AND NOT EXISTS (
-          SELECT FROM pickup_dispute d
+          SELECT FROM pickup_contested d -- a dispute or a hold
           WHERE d.handover_id = p.handover_id
             AND (d.outcome = '' OR (d.outcome = 'upheld' AND NOT EXISTS (
                 SELECT FROM pickup_statementline l WHERE l.posting_id = COALESCE(p.reverses_id, p.id)))))

@@ -11,6 +11,7 @@ from pickup.views import (
     draft_pages,
     drafts_data,
     earnings,
+    flags,
     hours,
     labels,
     people,
@@ -69,6 +70,8 @@ urlpatterns = [
     path("regions/appointments/", appointments.appointment_list, name="appointments"),
     path("regions/appointments/<int:appointment_id>/", appointments.appointment_page, name="appointment"),
     path("regions/proposals/", proposals.proposal_list, name="proposals"),
+    path("money/flags/", flags.flags_page, name="flags"),
+    path("money/flags/<int:point_id>/", flags.flag_page, name="flag"),
     path("money/tariffs/", tariffs.tariffs_page, name="tariffs"),
     # A barcode is printable ASCII, and some have slashes.
     path("parcels/<path:barcode>/why/", why.why_page, name="why"),

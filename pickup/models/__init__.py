@@ -1,4 +1,5 @@
 from pickup.models.background import JobRun
+from pickup.models.flags import Hold, PageOpening, PickupQuestion, ScoredDay
 from pickup.models.ledger import Account, Posting
 from pickup.models.orders import Assignment, Merchant, MerchantKey, Order, Recipient
 from pickup.models.parcels import (
@@ -34,6 +35,7 @@ __all__ = [
     "Delegation",
     "Dispute",
     "Handover",
+    "Hold",
     "ImpactPreview",
     "JobRun",
     "ManualRelease",
@@ -42,14 +44,17 @@ __all__ = [
     "MessageDay",
     "Notice",
     "Order",
+    "PageOpening",
     "Parcel",
     "PersonalDataRead",
     "PickupCode",
+    "PickupQuestion",
     "Posting",
     "Recipient",
     "ReviewDecision",
     "ReviewDesk",
     "Scan",
+    "ScoredDay",
     "Settlement",
     "Statement",
     "StatementLine",

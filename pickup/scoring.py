@@ -1,0 +1,352 @@
+"""Looking for invented pickups once a day: signs, their frequency at each shop, and holds where no chance explains it.
+
+All is worked out anew from the rows of the last weeks, in one statement: a day that is scored twice, late, or by two at
+once gets the same holds. What the signs are and weigh stands in `pickup.signs`.
+
+A pickup's moment is the database's. Only where a device told of it later, because it had no network, its own word
+counts, because that is when the people stood there; and that it was told later is a sign itself. A clock that is wrong
+by the same time always is a wrong clock and no delay.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+from django.utils.timezone import localdate
+
+from network import opening
+from network.models import Membership, ServicePoint
+from pickup import recipients, signs
+from pickup.models import Scan, ScoredDay
+from pickup.signs import SIGNS, Finding
+
+CATCH_UP = 90  # days without a score that are made up for
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A hold that a run placed."""
+
+    day: date
+    handover_id: int
+    barcode: str
+    point_ref: str
+    points: int
+    findings: Sequence[Finding]
+
+
+def unscored(*, now: datetime) -> list[date]:
+    """The days that are over and were not scored, oldest first, and today, of which there is more to come."""
+    today = localdate(now)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT MIN(recorded_at) FROM pickup_scan WHERE recorded_at >= %s", [now - timedelta(CATCH_UP)])
+        [oldest] = cursor.fetchone()
+    if oldest is None:
+        return [today]
+    first = max(localdate(oldest), today - timedelta(days=CATCH_UP))
+    scored = set(ScoredDay.objects.filter(day__gte=first).values_list("day", flat=True))
+    days = [first + timedelta(days=number) for number in range((today - first).days + 1)]
+    return [day for day in days if day == today or day not in scored]
+
+
+def score(day: date, *, now: datetime) -> list[Placed]:
+    """Score a day and place the holds that follow from it; again, it places only what is new.
+
+    A pickup whose fees stand in a statement already is not held any more: that money is on its way.
+    """
+    zone = ZoneInfo(settings.TIME_ZONE)
+    end = min(datetime.combine(day + timedelta(days=1), time(), zone), now)
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        # Whoever closes a period waits, and so does a second run; what they did is seen after it.
+        cursor.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '128MB'")
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('settlement'))")
+        cursor.execute(SCORE, _parameters(day, end))
+        pickups, rows = 0, []
+        for count, *row in cursor.fetchall():
+            pickups = count
+            rows += [row] if row[0] is not None else []
+        placed = [
+            Placed(day, handover, barcode, ref, points, signs.findings(signs.read(evidence)))
+            for handover, barcode, ref, points, evidence in rows
+        ]
+        if day < localdate(now):
+            _note(day, now=now, pickups=pickups, held=len(placed))
+    return placed
+
+
+def _note(day: date, *, now: datetime, pickups: int, held: int) -> None:
+    row, made = ScoredDay.objects.get_or_create(day=day, defaults={"scored_at": now, "pickups": pickups, "held": held})
+    if not made:
+        row.scored_at, row.pickups, row.held = now, pickups, row.held + held
+        row.save(update_fields=["scored_at", "pickups", "held"])
+
+
+def _parameters(day: date, end: datetime) -> dict[str, Any]:
+    """What the statement needs beside the tables: the rules, the hours and the phones of shops."""
+    first = end - timedelta(days=max(signs.WINDOWS))
+    texts, opens, closes = _open_spans(localdate(first), localdate(end))
+    points, phones = _shop_phones(first)
+    rules = list(SIGNS.values())
+    return {
+        "day": day,
+        "end": end,
+        "first": first,
+        "zone": settings.TIME_ZONE,
+        "windows": list(signs.WINDOWS),
+        "hours_texts": texts,
+        "hours_from": opens,
+        "hours_to": closes,
+        "phone_points": points,
+        "phones": phones,
+        "names": [rule.name for rule in rules],
+        "weights": [rule.weight for rule in rules],
+        "usual": [rule.usual for rule in rules],
+        "least": [rule.least for rule in rules],
+        "shares": [rule.share for rule in rules],
+        "chances": [rule.chance for rule in rules],
+        "wholes": [rule.whole_shop for rule in rules],
+        "limit": signs.LIMIT,
+        "fast": timedelta(minutes=signs.FAST_MIN),
+        "series": timedelta(seconds=signs.SERIES_S),
+        "series_people": signs.SERIES_PEOPLE,
+        "many_names": signs.NAMES,
+        "many_parcels": signs.PARCELS_OF_ONE,
+        "far_m": signs.FAR_M,
+        "merchant_share": signs.MERCHANT_SHARE,
+        "merchant_parcels": signs.MERCHANT_PARCELS,
+        "late": timedelta(minutes=signs.LATE_MIN),
+        "last": timedelta(hours=signs.LAST_H),
+        "aside": timedelta(minutes=signs.ASIDE_MIN),
+    }
+
+
+def _open_spans(first: date, last: date) -> tuple[list[str], list[datetime], list[datetime]]:
+    """When shops with these hours are open: three columns. Hours that nobody can read are left out."""
+    texts: list[str] = []
+    opens: list[datetime] = []
+    closes: list[datetime] = []
+    known = ServicePoint.objects.exclude(opening_hours="").values_list("opening_hours", flat=True)
+    zone = ZoneInfo(settings.TIME_ZONE)
+    for text in known.distinct().order_by("opening_hours"):
+        for shown in opening.calendar(text, first=first, days=(last - first).days + 1):
+            midnight = datetime.combine(shown.day, time(), zone)
+            for span in shown.spans or ():
+                texts.append(text)
+                opens.append(midnight + timedelta(minutes=span.start_min))
+                closes.append(midnight + timedelta(minutes=span.end_min))
+    return texts, opens, closes
+
+
+def _shop_phones(since: datetime) -> tuple[list[int], list[bytes]]:
+    """The keyed hashes of the phones of each shop and of all who work or worked there: two columns.
+
+    Only of shops that scanned something lately: all others have no pickup to compare.
+    """
+    found: dict[int, set[bytes]] = defaultdict(set)
+    busy = Exists(Scan.objects.filter(service_point=OuterRef("service_point"), recorded_at__gte=since))
+    people = Membership.objects.filter(busy).values_list("service_point_id", "user__phone")
+    for point_id, phone in people.iterator(chunk_size=10_000):
+        found[point_id].add(recipients.hash_phone(phone))
+    busy = Exists(Scan.objects.filter(service_point=OuterRef("pk"), recorded_at__gte=since))
+    points = ServicePoint.objects.exclude(phone="").filter(busy).values_list("pk", "phone")
+    for point_id, phone in points.iterator(chunk_size=10_000):
+        with suppress(recipients.BadPhone):
+            found[point_id].add(recipients.hash_phone(recipients.read_phone(phone)))
+    rows = [(point_id, phone) for point_id, phones in found.items() for phone in phones]
+    return [point_id for point_id, _ in rows], [phone for _, phone in rows]
+
+
+SCORE = """
+WITH told AS MATERIALIZED (
+    -- The pickups of the time that is looked at, and the arrivals they stand on.
+    SELECT h.id AS handover_id, h.service_point_id AS point_id, h.parcel_id, s.proof, s.device_id, s.recorded_at,
+           s.event_at, s.told <> '' AS offline, a.recorded_at AS came_recorded, a.event_at AS came_event,
+           a.told <> '' AS came_offline, p.person, p.hold_until, p.order_id
+    FROM pickup_scan s
+    JOIN pickup_handover h ON h.scan_id = s.id AND h.undone_by_id IS NULL
+    JOIN pickup_parcel p ON p.id = h.parcel_id
+    JOIN pickup_arrival r ON r.parcel_id = h.parcel_id AND r.service_point_id = h.service_point_id
+    JOIN pickup_scan a ON a.id = r.scan_id
+    WHERE s.recorded_at >= %(first)s AND s.kind = 'pickup'
+), clock AS MATERIALIZED (
+    -- A device that is late by the same time at nearly every scan has a wrong clock.
+    SELECT device_id, middle FROM (
+        SELECT device_id, percentile_disc(0.5) WITHIN GROUP (ORDER BY recorded_at - event_at) AS middle,
+               percentile_disc(0.9) WITHIN GROUP (ORDER BY recorded_at - event_at)
+             - percentile_disc(0.1) WITHIN GROUP (ORDER BY recorded_at - event_at) AS spread
+        FROM told WHERE NOT offline GROUP BY device_id HAVING COUNT(*) >= 5) d
+    WHERE middle > %(late)s AND spread < interval '10 minutes'
+), dated AS MATERIALIZED (
+    SELECT t.*, COALESCE(c.middle, interval '0') AS wrong, o.merchant_id, o.address_id,
+           (t.offline OR t.recorded_at - t.event_at - COALESCE(c.middle, interval '0') > %(late)s) AS is_late,
+           (t.came_offline OR t.came_recorded - t.came_event - COALESCE(c.middle, interval '0') > %(late)s) AS came_late
+    FROM told t LEFT JOIN clock c USING (device_id) JOIN pickup_order o ON o.id = t.order_id
+), timed AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT d.*,
+               CASE WHEN is_late THEN LEAST(event_at + wrong, recorded_at) ELSE recorded_at END AS at,
+               CASE WHEN came_late THEN LEAST(came_event + wrong, came_recorded) ELSE came_recorded END AS came_at
+        FROM dated d) m
+    WHERE at >= %(first)s AND at < %(end)s
+), hours_known AS MATERIALIZED (
+    -- A shop that changed its hours kept other ones before.
+    SELECT p.id AS point_id, p.opening_hours, p.location,
+           (SELECT MIN(n.pgh_created_at) FROM network_servicepointevent n
+            WHERE n.pgh_obj_id = p.id AND n.pgh_created_at > (
+                SELECT MAX(e.pgh_created_at) FROM network_servicepointevent e
+                WHERE e.pgh_obj_id = p.id AND e.opening_hours <> p.opening_hours)) AS since
+    FROM network_servicepoint p WHERE p.id IN (SELECT point_id FROM timed)
+), spans AS MATERIALIZED (
+    SELECT * FROM unnest(%(hours_texts)s::text[], %(hours_from)s::timestamptz[], %(hours_to)s::timestamptz[])
+        AS s(opening_hours, opens, closes)
+), in_hours AS MATERIALIZED (
+    SELECT DISTINCT t.handover_id FROM timed t
+    JOIN hours_known k USING (point_id)
+    JOIN spans s ON s.opening_hours = k.opening_hours
+        AND (t.at AT TIME ZONE %(zone)s)::date BETWEEN (s.opens AT TIME ZONE %(zone)s)::date - 1
+                                                   AND (s.closes AT TIME ZONE %(zone)s)::date
+        AND t.at >= s.opens - %(aside)s AND t.at <= s.closes + %(aside)s
+), runs AS MATERIALIZED (
+    SELECT handover_id, COUNT(*) FILTER (WHERE step) OVER (PARTITION BY point_id, run) AS people FROM (
+        SELECT *, COUNT(*) FILTER (WHERE NOT step) OVER (PARTITION BY point_id ORDER BY at, handover_id) AS run FROM (
+            SELECT handover_id, point_id, at,
+                   COALESCE(at - LAG(at) OVER line < %(series)s
+                            AND person IS DISTINCT FROM LAG(person) OVER line, false) AS step
+            FROM timed WINDOW line AS (PARTITION BY point_id ORDER BY at, handover_id)) gaps) numbered
+), people AS MATERIALIZED (
+    SELECT t.point_id, t.person, COUNT(*) AS parcels, COUNT(DISTINCT r.masked_name) AS names
+    FROM timed t JOIN pickup_recipient r ON r.order_id = t.order_id
+    WHERE t.person IS NOT NULL
+    GROUP BY t.point_id, t.person HAVING COUNT(*) > LEAST(%(many_names)s, %(many_parcels)s - 1)
+), one_shop AS MATERIALIZED (
+    SELECT merchant_id, point_id FROM (
+        SELECT merchant_id, point_id, COUNT(*) AS here, SUM(COUNT(*)) OVER (PARTITION BY merchant_id) AS everywhere
+        FROM timed GROUP BY merchant_id, point_id) m
+    WHERE here >= %(merchant_parcels)s AND here > %(merchant_share)s * everywhere
+), shop_phones AS MATERIALIZED (
+    SELECT * FROM unnest(%(phone_points)s::bigint[], %(phones)s::bytea[]) AS s(point_id, phone)
+), wrong AS MATERIALIZED (
+    SELECT DISTINCT parcel_id, service_point_id FROM pickup_scan
+    WHERE recorded_at >= %(first)s AND kind = 'pickup' AND verdict IN ('wrong_code', 'code_locked')
+      AND parcel_id IS NOT NULL
+), messages AS MATERIALIZED (
+    SELECT t.handover_id, BOOL_OR(n.sent_at <= t.recorded_at) IS TRUE AS told
+    FROM timed t JOIN pickup_notice n ON n.parcel_id = t.parcel_id AND n.kind <> 'asked' GROUP BY t.handover_id
+), marked AS MATERIALIZED (
+    SELECT t.handover_id, t.point_id, t.at, m.sign
+    FROM timed t
+    JOIN hours_known k USING (point_id)
+    JOIN runs u USING (handover_id)
+    JOIN network_address a ON a.id = t.address_id
+    LEFT JOIN people q ON q.point_id = t.point_id AND q.person = t.person
+    LEFT JOIN one_shop o ON o.merchant_id = t.merchant_id AND o.point_id = t.point_id
+    LEFT JOIN wrong w ON w.parcel_id = t.parcel_id AND w.service_point_id = t.point_id
+    LEFT JOIN messages g ON g.handover_id = t.handover_id
+    LEFT JOIN in_hours i ON i.handover_id = t.handover_id
+    LEFT JOIN shop_phones f ON f.point_id = t.point_id AND f.phone = t.person
+    LEFT JOIN pickup_dispute d ON d.handover_id = t.handover_id AND d.outcome <> 'dismissed' AND d.opened_at < %(end)s
+    LEFT JOIN pickup_pageopening v ON v.parcel_id = t.parcel_id AND NOT v.by_shop
+    LEFT JOIN pickup_pageopening y ON y.parcel_id = t.parcel_id AND y.by_shop AND y.opened_at <= t.recorded_at
+    CROSS JOIN LATERAL (VALUES
+        ('untold', t.proof IN ('qr', 'code') AND g.told IS NOT TRUE),
+        ('unopened', t.proof = 'qr' AND v.id IS NULL),
+        ('shop_opened', y.id IS NOT NULL AND f.phone IS NULL),
+        ('fast', t.at - t.came_at < %(fast)s),
+        ('series', u.people >= %(series_people)s),
+        ('closed', CASE WHEN k.opening_hours = '' OR t.at < k.since
+                        THEN EXTRACT(hour FROM t.at AT TIME ZONE %(zone)s) < 6
+                        ELSE i.handover_id IS NULL END),
+        ('typed', t.proof = 'code'),
+        ('guessed', w.parcel_id IS NOT NULL),
+        ('names', q.names > %(many_names)s),
+        ('busy_phone', q.parcels >= %(many_parcels)s),
+        ('staff', f.phone IS NOT NULL),
+        ('far', ST_DistanceSphere(a.location, k.location) > %(far_m)s),
+        ('merchant', o.merchant_id IS NOT NULL),
+        ('late', t.is_late),
+        ('last_day', t.hold_until - t.at < %(last)s),
+        ('denied', d.id IS NOT NULL)
+    ) AS m(sign, shown)
+    WHERE m.shown
+), windows AS (
+    SELECT days, %(end)s - make_interval(days => days) AS since FROM unnest(%(windows)s::int[]) AS days
+), rules AS MATERIALIZED (
+    SELECT * FROM unnest(%(names)s::text[], %(weights)s::int[], %(usual)s::float8[], %(least)s::int[],
+                         %(shares)s::float8[], %(chances)s::float8[], %(wholes)s::bool[])
+        AS r(sign, weight, usual, least, share, chance, whole)
+), totals AS MATERIALIZED (
+    SELECT point_id, days, COUNT(*) AS pickups FROM timed JOIN windows ON at >= since GROUP BY point_id, days
+), counts AS MATERIALIZED (
+    SELECT m.point_id, m.sign, w.days, COUNT(*) AS found, t.pickups, COUNT(*)::float8 / t.pickups AS share
+    FROM marked m JOIN windows w ON m.at >= w.since JOIN totals t USING (point_id, days)
+    GROUP BY m.point_id, m.sign, w.days, t.pickups
+), shops AS (
+    SELECT days, COUNT(*) AS number FROM totals WHERE pickups >= 10 GROUP BY days HAVING COUNT(*) >= 8
+), ranked AS (
+    SELECT sign, days, share, ROW_NUMBER() OVER (PARTITION BY sign, days ORDER BY share DESC) AS place
+    FROM counts WHERE pickups >= 10
+), elsewhere AS MATERIALIZED (
+    -- Shops without the sign have no row: the places behind the last one are zeros.
+    SELECT r.sign, r.days, COALESCE(MAX(share) FILTER (WHERE place = (number + 1) / 2), 0) AS middle,
+           COALESCE(MAX(share) FILTER (WHERE place = (number + 3) / 4), 0) AS upper
+    FROM ranked r JOIN shops USING (days) GROUP BY r.sign, r.days
+), cleared AS MATERIALIZED (
+    -- What a person looked at and found in order is usual there.
+    SELECT h.service_point_id AS point_id, f.sign, MAX(f.found::float8 / f.pickups) AS share
+    FROM pickup_hold h CROSS JOIN LATERAL jsonb_to_recordset(h.evidence) AS f(sign text, found int, pickups int)
+    WHERE h.decision = 'cleared' AND h.decided_at > %(end)s - interval '180 days'
+    GROUP BY h.service_point_id, f.sign
+), compared AS (
+    SELECT c.*, r.weight, r.chance, r.whole, r.least, r.share AS at_least,
+           c.pickups * LEAST(1, GREATEST(r.usual, e.middle + 3 * (e.upper - e.middle),
+                                         l.middle + 3 * (l.upper - l.middle), 1.2 * k.share)) AS expected
+    FROM counts c JOIN rules r USING (sign)
+    LEFT JOIN elsewhere e ON (e.sign, e.days) = (c.sign, c.days)
+    LEFT JOIN elsewhere l ON (l.sign, l.days) = (c.sign, (SELECT MAX(days) FROM windows))
+    LEFT JOIN cleared k ON (k.point_id, k.sign) = (c.point_id, c.sign)
+), unusual AS MATERIALIZED (
+    -- Of several windows that are unusual the most telling one is told, and the longest one's pickups are held.
+    SELECT DISTINCT ON (point_id, sign) point_id, sign, whole, found, pickups, days, expected,
+           weight * CASE WHEN surprise >= 2 * chance THEN 2 ELSE 1 END AS points,
+           MAX(days) OVER (PARTITION BY point_id, sign) AS longest
+    FROM (SELECT *, found * ln(found / expected) - (found - expected) AS surprise FROM compared
+          WHERE found > expected AND found >= least AND share >= at_least) s
+    WHERE surprise >= chance
+    ORDER BY point_id, sign, surprise DESC, days
+), counted AS (
+    SELECT t.handover_id, t.point_id, t.parcel_id, SUM(u.points) AS points,
+           jsonb_agg(jsonb_build_object('sign', u.sign, 'points', u.points, 'found', u.found, 'pickups', u.pickups,
+               'days', u.days, 'expected', round(u.expected::numeric, 1), 'here', m.sign IS NOT NULL)) AS evidence
+    FROM unusual u
+    JOIN timed t ON t.point_id = u.point_id AND t.at >= %(end)s - make_interval(days => u.longest)
+    LEFT JOIN marked m ON m.handover_id = t.handover_id AND m.sign = u.sign
+    WHERE u.whole OR m.sign IS NOT NULL
+    GROUP BY t.handover_id, t.point_id, t.parcel_id
+), held AS (
+    INSERT INTO pickup_hold (handover_id, service_point_id, points, evidence, day, decision, reason)
+    SELECT handover_id, point_id, points, evidence, %(day)s, '', '' FROM counted c
+    WHERE points >= %(limit)s
+      AND EXISTS (SELECT FROM pickup_posting f WHERE f.handover_id = c.handover_id)
+      AND NOT EXISTS (SELECT FROM pickup_posting f JOIN pickup_statementline l ON l.posting_id = f.id
+                      WHERE f.handover_id = c.handover_id)
+    ORDER BY handover_id
+    ON CONFLICT (handover_id) DO NOTHING
+    RETURNING handover_id, points, evidence
+)
+SELECT n.number, h.handover_id, h.barcode, h.ref, h.points, h.evidence
+FROM (SELECT COUNT(*) AS number FROM timed
+      WHERE at >= %(end)s - interval '1 day') n
+LEFT JOIN (SELECT held.handover_id, c.barcode, s.ref, held.points, held.evidence
+           FROM held JOIN counted t USING (handover_id)
+           JOIN pickup_parcel c ON c.id = t.parcel_id JOIN network_servicepoint s ON s.id = t.point_id) h ON true
+ORDER BY h.points DESC, h.handover_id
+"""

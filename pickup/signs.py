@@ -1,0 +1,135 @@
+"""The signs of an invented pickup: one table with what each weighs, from where it comes, and how it is said.
+
+One odd pickup is nothing; people come ten minutes after a parcel, or at night. A sign counts at a shop where it is so
+frequent that chance and the differences between honest shops do not explain it:
+
+- *expected* is what another shop would show of as many pickups: `usual` of them, or, where the network's shops show
+  more, a share that nearly all of them stay below (the median and three times the way from there to the upper
+  quartile, which is two standard deviations where shares are spread normally), or what an administrator cleared there;
+- *surprise* is k·ln(k/e) − (k − e) for k found and e expected, the Chernoff bound of a Poisson count: chance brings
+  so many less often than once in exp(surprise) times.
+
+From `least` pickups, `share` of all and a surprise of `chance` on, each pickup with the sign gets `weight` points, and
+twice as many from twice that surprise on. A pickup is held from LIMIT points on. Where the numbers come from: the list
+of signals and the figures in it (10 minutes, 20 seconds, 15 %, five names, 50 km, 60 %, 10 %, two in 30 days) are the
+network's promise 30; weights are 100 where only an inside hand explains the sign, and 60 where honest shops may have
+reasons of their own, so that one of them alone holds nothing until it is beyond doubt.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+LIMIT = 100
+WINDOWS = (3, 7, 14, 30)  # days that are looked at together: a new cheat shows in few, a careful one in many
+
+FAST_MIN, SERIES_S, SERIES_PEOPLE = 10, 20, 5
+NAMES, PARCELS_OF_ONE = 5, 15  # of one phone in 30 days at one shop
+FAR_M, MERCHANT_SHARE, MERCHANT_PARCELS = 50_000, 0.6, 10
+LATE_MIN, LAST_H, ASIDE_MIN = 5, 24, 30
+
+
+@dataclass(frozen=True)
+class Sign:
+    """`usual`: the share of an honest shop's pickups that may show it, where nothing is known of other shops."""
+
+    name: str
+    weight: int
+    usual: float
+    least: int
+    share: float
+    title: Any
+    source: str
+    chance: float = 12.0
+    whole_shop: bool = False  # all of the shop's pickups are in doubt then, not only those that show it
+
+
+SIGNS = {
+    sign.name: sign
+    for sign in (
+        Sign(
+            "untold", 100, 0.005, 3, 0.02, gettext_lazy("Collected with a code that no message had brought"), "signal 1"
+        ),
+        Sign(
+            "unopened",
+            *(100, 0.02, 4, 0.05),
+            gettext_lazy("QR code shown by somebody who never opened the page it is on"),
+            "signal 1",
+        ),
+        Sign(
+            "shop_opened", 100, 0.005, 3, 0.02, gettext_lazy("The recipient's page was opened by the shop"), "signal 2"
+        ),
+        Sign("fast", 100, 0.03, 4, 0.08, gettext_lazy("Collected within 10 minutes of its arrival"), "signal 3"),
+        Sign("series", 100, 0.01, 6, 0.03, gettext_lazy("One person after the other within seconds"), "signal 3"),
+        Sign("closed", 80, 0.03, 4, 0.08, gettext_lazy("Collected while the shop was closed, or at night"), "signal 3"),
+        Sign("typed", 60, 0.10, 6, 0.15, gettext_lazy("Code typed instead of scanned"), "signal 4"),
+        Sign("guessed", 80, 0.02, 4, 0.05, gettext_lazy("Wrong codes were tried before"), "signal 4"),
+        Sign("names", 100, 0.01, 5, 0.04, gettext_lazy("One phone collects for many names"), "signal 5"),
+        Sign("busy_phone", 60, 0.02, 8, 0.08, gettext_lazy("One phone collects very many parcels"), "signal 5"),
+        Sign("staff", 100, 0.01, 4, 0.03, gettext_lazy("The recipient's phone is that of the shop"), "signal 5"),
+        Sign("far", 80, 0.01, 4, 0.05, gettext_lazy("The address is more than 50 km away"), "signal 6"),
+        Sign("merchant", 60, 0.01, 8, 0.08, gettext_lazy("Its merchant sends nearly all to this shop"), "signal 6"),
+        Sign("late", 60, 0.05, 6, 0.10, gettext_lazy("Reported later than it is said to have happened"), "signal 7"),
+        Sign("last_day", 60, 0.08, 6, 0.15, gettext_lazy("Collected on the last day of its storage"), "signal 8"),
+        Sign(
+            "denied",
+            *(100, 0.0002, 2, 0.0),
+            gettext_lazy("Recipients say that they did not collect it"),
+            "signal 9, two in 30 days",
+            chance=6.0,
+            whole_shop=True,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sign at one shop, as it was when a pickup was held: `found` of `pickups` in `days`, `expected` elsewhere.
+
+    `here`: this pickup shows it itself.
+    """
+
+    sign: str
+    points: int
+    found: int
+    pickups: int
+    days: int
+    expected: float
+    here: bool = True
+
+    @property
+    def title(self) -> str:
+        sign = SIGNS.get(self.sign)
+        return str(sign.title) if sign else self.sign
+
+    @property
+    def words(self) -> str:
+        """What was found, for people: "… : 12 of 40 pickups in 7 days, where at most 2 would be usual."."""
+        numbers = ngettext(
+            "%(found)s of %(pickups)s pickup in %(days)s days, where up to %(expected)s would be usual",
+            "%(found)s of %(pickups)s pickups in %(days)s days, where up to %(expected)s would be usual",
+            self.pickups,
+        ) % {
+            "found": self.found,
+            "pickups": self.pickups,
+            "days": self.days,
+            "expected": f"{self.expected:.1f}".removesuffix(".0"),
+        }
+        told = _("%(sign)s: %(numbers)s") % {"sign": self.title, "numbers": numbers}
+        return told if self.here else _("%(told)s (others of the same shop)") % {"told": told}
+
+
+def read(evidence: Any) -> Any:
+    """Evidence as plain SQL gives it: the driver leaves JSON a text there."""
+    return json.loads(evidence) if isinstance(evidence, str) else evidence
+
+
+def findings(evidence: list[dict[str, Any]]) -> list[Finding]:
+    """The findings of a hold, the heaviest first."""
+    return [Finding(**one) for one in sorted(evidence, key=lambda one: (-one["points"], one["sign"]))]
