@@ -305,18 +305,27 @@ WITH told AS MATERIALIZED (
     FROM pickup_hold h CROSS JOIN LATERAL jsonb_to_recordset(h.evidence) AS f(sign text, found int, pickups int)
     WHERE h.decision = 'cleared' AND h.decided_at > %(end)s - interval '180 days'
     GROUP BY h.service_point_id, f.sign
+), before AS MATERIALIZED (
+    -- What the same shop showed in the weeks before a window, with two standard deviations of a Poisson count on top.
+    SELECT c.point_id, c.sign, c.days, (b.found + 2 * sqrt(b.found) + 2) / b.pickups AS share
+    FROM counts c
+    CROSS JOIN LATERAL (
+        SELECT l.found - c.found AS found, l.pickups - c.pickups AS pickups FROM counts l
+        WHERE (l.point_id, l.sign) = (c.point_id, c.sign) AND l.days = (SELECT MAX(days) FROM windows)) b
+    WHERE b.pickups >= 60
 ), compared AS (
     SELECT c.*, r.weight, r.chance, r.whole, r.least, r.share AS at_least,
-           c.pickups * LEAST(1, GREATEST(r.usual, e.middle + 3 * (e.upper - e.middle),
-                                         l.middle + 3 * (l.upper - l.middle), 1.2 * k.share)) AS expected
+           c.pickups * LEAST(1, GREATEST(r.usual, e.middle, 1.2 * k.share,
+               LEAST(COALESCE(e.middle, l.middle) + 3 * (l.upper - l.middle), b.share))) AS expected
     FROM counts c JOIN rules r USING (sign)
     LEFT JOIN elsewhere e ON (e.sign, e.days) = (c.sign, c.days)
     LEFT JOIN elsewhere l ON (l.sign, l.days) = (c.sign, (SELECT MAX(days) FROM windows))
+    LEFT JOIN before b ON (b.point_id, b.sign, b.days) = (c.point_id, c.sign, c.days)
     LEFT JOIN cleared k ON (k.point_id, k.sign) = (c.point_id, c.sign)
 ), unusual AS MATERIALIZED (
     -- Of several windows that are unusual the most telling one is told, and the longest one's pickups are held.
     SELECT DISTINCT ON (point_id, sign) point_id, sign, whole, found, pickups, days, expected,
-           weight * CASE WHEN surprise >= 2 * chance THEN 2 ELSE 1 END AS points,
+           weight * CASE WHEN surprise >= 1.5 * chance THEN 2 ELSE 1 END AS points,
            MAX(days) OVER (PARTITION BY point_id, sign) AS longest
     FROM (SELECT *, found * ln(found / expected) - (found - expected) AS surprise FROM compared
           WHERE found > expected AND found >= least AND share >= at_least) s
