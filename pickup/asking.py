@@ -1,4 +1,4 @@
-"""Asking recipients: did you collect it? A small share of all pickups, a larger one at shops that are new or in question.
+"""Asking recipients: did you collect it? A small share of all pickups, a larger one at shops new or in question.
 
 Whom it meets follows from a keyed hash of the hand-over: the same for every process and every try, and not to be
 foreseen by a shop. A no is a dispute and holds the fees at once.
@@ -11,6 +11,7 @@ import hmac
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -67,7 +68,7 @@ RECENT = """
 def ask(*, now: datetime) -> int:
     """Leave a question and a message for those whom the lot meets. Twice or at once, each is asked once."""
     with connection.cursor() as cursor:
-        times = {"now": now, "new": NEW_SHOP, "lately": IN_QUESTION, "within": WITHIN, "after": AFTER}
+        times: dict[str, Any] = {"now": now, "new": NEW_SHOP, "lately": IN_QUESTION, "within": WITHIN, "after": AFTER}
         cursor.execute(RECENT, times)
         recent = cursor.fetchall()
     met = [

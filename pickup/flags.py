@@ -59,7 +59,7 @@ class Seen:
     held: bool
 
 
-def queue(*, decided: bool = False) -> QuerySet[Hold, dict[str, Any]]:
+def queue(*, decided: bool = False) -> QuerySet[Any, Any]:
     """One row for each shop: its number of holds, the points of the worst, and since when; the worst first."""
     rows = Hold.objects.exclude(decision="") if decided else Hold.objects.filter(decision="")
     return (
@@ -184,12 +184,12 @@ def decide(
     with transaction.atomic(durable=True):
         # In the order in which a dispute takes them, so that neither waits for the other's.
         chosen = Hold.objects.filter(pk__in=hold_ids, service_point=point)
-        taken = Parcel.objects.select_for_update().filter(handovers__hold__in=chosen).order_by("id")
-        newest = max((parcel.collected_at for parcel in taken if parcel.collected_at), default=None)
+        list(Parcel.objects.select_for_update().filter(handovers__hold__in=chosen).order_by("id").values_list("id"))
         rows = list(chosen.select_for_update(of=("self",)).select_related("handover__scan").order_by("handover_id"))
         waiting = [hold for hold in rows if not hold.decision]
         if any(hold.handover.scan.clerk_id == by.pk for hold in waiting) or _works_at(by, point):
             raise Refused(Refusal.OWN_SHOP)
+        newest = max((hold.handover.scan.recorded_at for hold in waiting), default=None)
         if decision == Decision.REVERSED and newest is not None and now - newest <= parcels.UNDO_WITHIN:
             raise Refused(Refusal.TOO_SOON)
         words = reason.strip()[:REASON_LETTERS]

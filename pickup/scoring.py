@@ -114,6 +114,7 @@ def _parameters(day: date, end: datetime) -> dict[str, Any]:
         "shares": [rule.share for rule in rules],
         "chances": [rule.chance for rule in rules],
         "wholes": [rule.whole_shop for rule in rules],
+        "relatives": [rule.relative for rule in rules],
         "limit": signs.LIMIT,
         "fast": timedelta(minutes=signs.FAST_MIN),
         "series": timedelta(seconds=signs.SERIES_S),
@@ -241,6 +242,12 @@ WITH told AS MATERIALIZED (
 ), messages AS MATERIALIZED (
     SELECT t.handover_id, BOOL_OR(n.sent_at <= t.recorded_at) IS TRUE AS told
     FROM timed t JOIN pickup_notice n ON n.parcel_id = t.parcel_id AND n.kind <> 'asked' GROUP BY t.handover_id
+), working AS MATERIALIZED (
+    -- A network that sends no messages, or whose pages nobody opens, has nobody who was passed over.
+    SELECT COUNT(*) FILTER (WHERE g.told) * 2 > COUNT(*) AS sends,
+           COUNT(v.id) FILTER (WHERE t.proof = 'qr') * 2 > COUNT(*) FILTER (WHERE t.proof = 'qr') AS opened
+    FROM timed t LEFT JOIN messages g USING (handover_id)
+    LEFT JOIN pickup_pageopening v ON v.parcel_id = t.parcel_id AND NOT v.by_shop
 ), marked AS MATERIALIZED (
     SELECT t.handover_id, t.point_id, t.at, m.sign
     FROM timed t
@@ -256,9 +263,10 @@ WITH told AS MATERIALIZED (
     LEFT JOIN pickup_dispute d ON d.handover_id = t.handover_id AND d.outcome <> 'dismissed' AND d.opened_at < %(end)s
     LEFT JOIN pickup_pageopening v ON v.parcel_id = t.parcel_id AND NOT v.by_shop
     LEFT JOIN pickup_pageopening y ON y.parcel_id = t.parcel_id AND y.by_shop AND y.opened_at <= t.recorded_at
+    CROSS JOIN working
     CROSS JOIN LATERAL (VALUES
-        ('untold', t.proof IN ('qr', 'code') AND g.told IS NOT TRUE),
-        ('unopened', t.proof = 'qr' AND v.id IS NULL),
+        ('untold', working.sends AND t.proof IN ('qr', 'code') AND g.told IS NOT TRUE),
+        ('unopened', working.opened AND t.proof = 'qr' AND v.id IS NULL),
         ('shop_opened', y.id IS NOT NULL AND f.phone IS NULL),
         ('fast', t.at - t.came_at < %(fast)s),
         ('series', u.people >= %(series_people)s),
@@ -281,8 +289,8 @@ WITH told AS MATERIALIZED (
     SELECT days, %(end)s - make_interval(days => days) AS since FROM unnest(%(windows)s::int[]) AS days
 ), rules AS MATERIALIZED (
     SELECT * FROM unnest(%(names)s::text[], %(weights)s::int[], %(usual)s::float8[], %(least)s::int[],
-                         %(shares)s::float8[], %(chances)s::float8[], %(wholes)s::bool[])
-        AS r(sign, weight, usual, least, share, chance, whole)
+                         %(shares)s::float8[], %(chances)s::float8[], %(wholes)s::bool[], %(relatives)s::bool[])
+        AS r(sign, weight, usual, least, share, chance, whole, relative)
 ), totals AS MATERIALIZED (
     SELECT point_id, days, COUNT(*) AS pickups FROM timed JOIN windows ON at >= since GROUP BY point_id, days
 ), counts AS MATERIALIZED (
@@ -290,7 +298,7 @@ WITH told AS MATERIALIZED (
     FROM marked m JOIN windows w ON m.at >= w.since JOIN totals t USING (point_id, days)
     GROUP BY m.point_id, m.sign, w.days, t.pickups
 ), shops AS (
-    SELECT days, COUNT(*) AS number FROM totals WHERE pickups >= 10 GROUP BY days HAVING COUNT(*) >= 8
+    SELECT days, COUNT(*) FILTER (WHERE pickups >= 10) AS number, SUM(pickups) AS pickups FROM totals GROUP BY days
 ), ranked AS (
     SELECT sign, days, share, ROW_NUMBER() OVER (PARTITION BY sign, days ORDER BY share DESC) AS place
     FROM counts WHERE pickups >= 10
@@ -298,7 +306,12 @@ WITH told AS MATERIALIZED (
     -- Shops without the sign have no row: the places behind the last one are zeros.
     SELECT r.sign, r.days, COALESCE(MAX(share) FILTER (WHERE place = (number + 1) / 2), 0) AS middle,
            COALESCE(MAX(share) FILTER (WHERE place = (number + 3) / 4), 0) AS upper
-    FROM ranked r JOIN shops USING (days) GROUP BY r.sign, r.days
+    FROM ranked r JOIN shops USING (days) WHERE number >= 8 GROUP BY r.sign, r.days
+  UNION ALL
+    -- With too few to compare, what is so in all of them together is usual.
+    SELECT c.sign, c.days, SUM(c.found) / s.pickups, SUM(c.found) / s.pickups
+    FROM counts c JOIN shops s USING (days) JOIN rules r USING (sign)
+    WHERE s.number < 8 AND r.relative GROUP BY c.sign, c.days, s.pickups
 ), cleared AS MATERIALIZED (
     -- What a person looked at and found in order is usual there.
     SELECT h.service_point_id AS point_id, f.sign, MAX(f.found::float8 / f.pickups) AS share

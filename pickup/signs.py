@@ -11,10 +11,10 @@ frequent that chance and the differences between honest shops do not explain it:
   so many less often than once in exp(surprise) times.
 
 From `least` pickups, `share` of all and a surprise of `chance` on, each pickup with the sign gets `weight` points, and
-twice as many from one and a half times that surprise on. A pickup is held from LIMIT points on. Where the numbers come from: the list
-of signals and the figures in it (10 minutes, 20 seconds, 15 %, five names, 50 km, 60 %, 10 %, two in 30 days) are the
-network's promise 30; weights are 100 where only an inside hand explains the sign, and 60 where honest shops may have
-reasons of their own, so that one of them alone holds nothing until it is beyond doubt.
+twice as many from one and a half times that surprise on. A pickup is held from LIMIT points on. Where the numbers come
+from: the list of signals and the figures in it (10 minutes, 20 seconds, 15 %, five names, 50 km, 60 %, 10 %, two in 30
+days) are the network's promise 30; weights are 100 where only an inside hand explains the sign, and 60 or 80 where
+honest shops may have reasons of their own, so that it holds nothing alone until it is beyond doubt.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Sign:
     title: Any
     source: str
     chance: float = 9.0
+    relative: bool = True  # where too few shops can be compared, it is measured against all of them together
     whole_shop: bool = False  # all of the shop's pickups are in doubt then, not only those that show it
 
 
@@ -63,17 +64,35 @@ SIGNS = {
             "signal 1",
         ),
         Sign(
-            "shop_opened", 100, 0.005, 3, 0.02, gettext_lazy("The recipient's page was opened by the shop"), "signal 2"
+            "shop_opened",
+            100,
+            0.005,
+            3,
+            0.02,
+            gettext_lazy("The recipient's page was opened by the shop"),
+            "signal 2",
+            relative=False,
         ),
         Sign("fast", 100, 0.02, 4, 0.08, gettext_lazy("Collected within 10 minutes of its arrival"), "signal 3"),
         Sign("series", 100, 0.01, 6, 0.03, gettext_lazy("One person after the other within seconds"), "signal 3"),
         Sign("closed", 80, 0.02, 4, 0.08, gettext_lazy("Collected while the shop was closed, or at night"), "signal 3"),
         Sign("typed", 60, 0.05, 6, 0.15, gettext_lazy("Code typed instead of scanned"), "signal 4"),
-        Sign("guessed", 80, 0.02, 4, 0.05, gettext_lazy("Wrong codes were tried before"), "signal 4"),
-        Sign("names", 100, 0.01, 5, 0.04, gettext_lazy("One phone collects for many names"), "signal 5"),
+        Sign("guessed", 80, 0.02, 4, 0.05, gettext_lazy("Wrong codes were tried before"), "signal 4", relative=False),
+        Sign(
+            "names", 100, 0.01, 5, 0.04, gettext_lazy("One phone collects for many names"), "signal 5", relative=False
+        ),
         Sign("busy_phone", 60, 0.02, 8, 0.08, gettext_lazy("One phone collects very many parcels"), "signal 5"),
-        Sign("staff", 100, 0.01, 4, 0.03, gettext_lazy("The recipient's phone is that of the shop"), "signal 5"),
-        Sign("far", 80, 0.01, 4, 0.05, gettext_lazy("The address is more than 50 km away"), "signal 6"),
+        Sign(
+            "staff",
+            100,
+            0.01,
+            4,
+            0.03,
+            gettext_lazy("The recipient's phone is that of the shop"),
+            "signal 5",
+            relative=False,
+        ),
+        Sign("far", 80, 0.01, 4, 0.05, gettext_lazy("The address is more than 50 km away"), "signal 6", relative=False),
         Sign("merchant", 60, 0.01, 8, 0.08, gettext_lazy("Its merchant sends nearly all to this shop"), "signal 6"),
         Sign("late", 60, 0.03, 6, 0.10, gettext_lazy("Reported later than it is said to have happened"), "signal 7"),
         Sign("last_day", 60, 0.05, 6, 0.15, gettext_lazy("Collected on the last day of its storage"), "signal 8"),
@@ -83,6 +102,7 @@ SIGNS = {
             gettext_lazy("Recipients say that they did not collect it"),
             "signal 9, two in 30 days",
             chance=6.0,
+            relative=False,
             whole_shop=True,
         ),
     )

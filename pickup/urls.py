@@ -20,6 +20,7 @@ from pickup.views import (
     proposals,
     recipient,
     regions,
+    reports,
     review,
     shelf,
     shop,
@@ -72,6 +73,7 @@ urlpatterns = [
     path("regions/proposals/", proposals.proposal_list, name="proposals"),
     path("money/flags/", flags.flags_page, name="flags"),
     path("money/flags/<int:point_id>/", flags.flag_page, name="flag"),
+    path("money/reports/", reports.reports_page, name="reports"),
     path("money/tariffs/", tariffs.tariffs_page, name="tariffs"),
     # A barcode is printable ASCII, and some have slashes.
     path("parcels/<path:barcode>/why/", why.why_page, name="why"),

@@ -108,12 +108,13 @@ def flag_page(request: HttpRequest, point_id: int) -> HttpResponse:
     at = now()
     page = Paginator(rows, flags.AT_ONCE).get_page(request.GET.get("page"))
     seen = flags.seen(point, until=at)
-    [suspect] = flags.suspects(list(flags.queue().filter(service_point=point))) or [None]
+    suspects = flags.suspects(list(flags.queue().filter(service_point=point)))
+    suspect = suspects[0] if suspects else None
     context: dict[str, Any] = {
         "homes": homes_of(user),
         "point": point,
         "suspect": suspect,
-        "amount": ledger.written(suspect.amount_minor, suspect.currency) if suspect else "",
+        "amount": ledger.written(suspect.amount_minor, suspect.currency) if suspect is not None else "",
         "answers": flags.answers_of(point),
         "frozen": flags.is_frozen(point, at=at),
         "page": page,
