@@ -114,6 +114,7 @@ def _parameters(day: date, end: datetime) -> dict[str, Any]:
         "shares": [rule.share for rule in rules],
         "chances": [rule.chance for rule in rules],
         "wholes": [rule.whole_shop for rule in rules],
+        "spreads": [rule.spread for rule in rules],
         "relatives": [rule.relative for rule in rules],
         "limit": signs.LIMIT,
         "fast": timedelta(minutes=signs.FAST_MIN),
@@ -289,8 +290,8 @@ WITH told AS MATERIALIZED (
     SELECT days, %(end)s - make_interval(days => days) AS since FROM unnest(%(windows)s::int[]) AS days
 ), rules AS MATERIALIZED (
     SELECT * FROM unnest(%(names)s::text[], %(weights)s::int[], %(usual)s::float8[], %(least)s::int[],
-                         %(shares)s::float8[], %(chances)s::float8[], %(wholes)s::bool[], %(relatives)s::bool[])
-        AS r(sign, weight, usual, least, share, chance, whole, relative)
+                         %(shares)s::float8[], %(chances)s::float8[], %(wholes)s::bool[], %(relatives)s::bool[], %(spreads)s::float8[])
+        AS r(sign, weight, usual, least, share, chance, whole, relative, spread)
 ), totals AS MATERIALIZED (
     SELECT point_id, days, COUNT(*) AS pickups FROM timed JOIN windows ON at >= since GROUP BY point_id, days
 ), counts AS MATERIALIZED (
@@ -302,16 +303,20 @@ WITH told AS MATERIALIZED (
 ), ranked AS (
     SELECT sign, days, share, ROW_NUMBER() OVER (PARTITION BY sign, days ORDER BY share DESC) AS place
     FROM counts WHERE pickups >= 10
+), together AS MATERIALIZED (
+    SELECT c.sign, c.days, SUM(c.found) / s.pickups AS share FROM counts c JOIN shops s USING (days)
+    GROUP BY c.sign, c.days, s.pickups
 ), elsewhere AS MATERIALIZED (
-    -- Shops without the sign have no row: the places behind the last one are zeros.
-    SELECT r.sign, r.days, COALESCE(MAX(share) FILTER (WHERE place = (number + 1) / 2), 0) AS middle,
-           COALESCE(MAX(share) FILTER (WHERE place = (number + 3) / 4), 0) AS upper
-    FROM ranked r JOIN shops USING (days) WHERE number >= 8 GROUP BY r.sign, r.days
+    -- Shops without the sign have no row: the places behind the last one are zeros. A rare sign's quartile is but the
+    -- chance of having one at all, so that it is never more than three times what is so in all shops together.
+    SELECT r.sign, r.days, COALESCE(MAX(r.share) FILTER (WHERE place = (number + 1) / 2), 0) AS middle,
+           COALESCE(MAX(r.share) FILTER (WHERE place = (number + 3) / 4), 0) AS upper, 3 * t.share AS most
+    FROM ranked r JOIN shops USING (days) JOIN together t ON (t.sign, t.days) = (r.sign, r.days)
+    WHERE number >= 8 GROUP BY r.sign, r.days, t.share
   UNION ALL
     -- With too few to compare, what is so in all of them together is usual.
-    SELECT c.sign, c.days, SUM(c.found) / s.pickups, SUM(c.found) / s.pickups
-    FROM counts c JOIN shops s USING (days) JOIN rules r USING (sign)
-    WHERE s.number < 8 AND r.relative GROUP BY c.sign, c.days, s.pickups
+    SELECT t.sign, t.days, t.share, t.share, t.share
+    FROM together t JOIN shops s USING (days) JOIN rules r USING (sign) WHERE s.number < 8 AND r.relative
 ), cleared AS MATERIALIZED (
     -- What a person looked at and found in order is usual there.
     SELECT h.service_point_id AS point_id, f.sign, MAX(f.found::float8 / f.pickups) AS share
@@ -319,31 +324,35 @@ WITH told AS MATERIALIZED (
     WHERE h.decision = 'cleared' AND h.decided_at > %(end)s - interval '180 days'
     GROUP BY h.service_point_id, f.sign
 ), before AS MATERIALIZED (
-    -- What the same shop showed in the weeks before a window, with two standard deviations of a Poisson count on top.
-    SELECT c.point_id, c.sign, c.days, (b.found + 2 * sqrt(b.found) + 2) / b.pickups AS share
+    -- What the same shop showed in the weeks before a window, with a standard deviation of a Poisson count on top.
+    SELECT c.point_id, c.sign, c.days, (b.found + sqrt(b.found) + 1) / b.pickups AS share
     FROM counts c
     CROSS JOIN LATERAL (
         SELECT l.found - c.found AS found, l.pickups - c.pickups AS pickups FROM counts l
         WHERE (l.point_id, l.sign) = (c.point_id, c.sign) AND l.days = (SELECT MAX(days) FROM windows)) b
     WHERE b.pickups >= 60
 ), compared AS (
-    SELECT c.*, r.weight, r.chance, r.whole, r.least, r.share AS at_least,
-           c.pickups * LEAST(1, GREATEST(r.usual, e.middle, 1.2 * k.share,
-               LEAST(COALESCE(e.middle, l.middle) + 3 * (l.upper - l.middle), b.share))) AS expected
+    SELECT c.point_id, c.sign, c.found, c.pickups, c.days, r.weight, r.chance, r.whole, v.is_change,
+           c.pickups * LEAST(1, GREATEST(r.usual, e.middle, 1.2 * k.share, v.share)) AS expected
     FROM counts c JOIN rules r USING (sign)
     LEFT JOIN elsewhere e ON (e.sign, e.days) = (c.sign, c.days)
     LEFT JOIN elsewhere l ON (l.sign, l.days) = (c.sign, (SELECT MAX(days) FROM windows))
     LEFT JOIN before b ON (b.point_id, b.sign, b.days) = (c.point_id, c.sign, c.days)
     LEFT JOIN cleared k ON (k.point_id, k.sign) = (c.point_id, c.sign)
+    CROSS JOIN LATERAL (VALUES
+        (false, LEAST(COALESCE(e.middle, l.middle) + r.spread * (l.upper - l.middle), l.most)), (true, b.share)
+    ) AS v(is_change, share)
+    WHERE c.found >= r.least AND c.share >= r.share AND (v.share IS NOT NULL OR NOT v.is_change)
 ), unusual AS MATERIALIZED (
     -- Of several windows that are unusual the most telling one is told, and the longest one's pickups are held.
-    SELECT DISTINCT ON (point_id, sign) point_id, sign, whole, found, pickups, days, expected,
-           weight * CASE WHEN surprise >= 1.5 * chance THEN 2 ELSE 1 END AS points,
+    SELECT DISTINCT ON (point_id, sign) point_id, sign, whole, found, pickups, days, expected, points,
            MAX(days) OVER (PARTITION BY point_id, sign) AS longest
-    FROM (SELECT *, found * ln(found / expected) - (found - expected) AS surprise FROM compared
-          WHERE found > expected AND found >= least AND share >= at_least) s
-    WHERE surprise >= chance
-    ORDER BY point_id, sign, surprise DESC, days
+    FROM (SELECT *, CASE WHEN is_change THEN %(limit)s WHEN surprise >= 1.5 * chance THEN 2 * weight
+                         ELSE weight END AS points
+          FROM (SELECT *, found * ln(found / expected) - (found - expected) AS surprise FROM compared
+                WHERE found > expected) s
+          WHERE surprise >= chance) u
+    ORDER BY point_id, sign, points DESC, surprise DESC, days
 ), counted AS (
     SELECT t.handover_id, t.point_id, t.parcel_id, SUM(u.points) AS points,
            jsonb_agg(jsonb_build_object('sign', u.sign, 'points', u.points, 'found', u.found, 'pickups', u.pickups,

@@ -3,18 +3,20 @@
 One odd pickup is nothing; people come ten minutes after a parcel, or at night. A sign counts at a shop where it is so
 frequent that chance and the differences between honest shops do not explain it:
 
-- *expected* is what nearly all shops stay below with as many pickups: the median share of the network's shops and three
-  times the way from there to their upper quartile, which is two standard deviations where shares are spread normally.
-  Where the shop's own weeks before were calmer, those count, because a cheat begins some day. It is never less than
-  `usual`, than the median, and than what an administrator cleared at this shop;
+- *expected* is what nearly all shops stay below with as many pickups: the median share of the network's shops and
+  three times the way from there to their upper quartile, which is two standard deviations where shares are spread
+  normally (four times, for signs that honest shops have reasons of their own to show); or else, because a cheat begins
+  some day, what the same shop showed in the weeks before, and a standard deviation. It is never less than `usual`, than
+  the median, and than what an administrator cleared at this shop;
 - *surprise* is k·ln(k/e) − (k − e) for k found and e expected, the Chernoff bound of a Poisson count: chance brings
   so many less often than once in exp(surprise) times.
 
-From `least` pickups, `share` of all and a surprise of `chance` on, each pickup with the sign gets `weight` points, and
-twice as many from one and a half times that surprise on. A pickup is held from LIMIT points on. Where the numbers come
-from: the list of signals and the figures in it (10 minutes, 20 seconds, 15 %, five names, 50 km, 60 %, 10 %, two in 30
-days) are the network's promise 30; weights are 100 where only an inside hand explains the sign, and 60 or 80 where
-honest shops may have reasons of their own, so that it holds nothing alone until it is beyond doubt.
+From `least` pickups, `share` of all and a surprise of `chance` on, each pickup with the sign gets `weight` points
+against other shops, and twice as many from one and a half times that surprise on; against the shop's own past it gets
+LIMIT. A pickup is held from LIMIT points on. Where the numbers come from: the list of signals and the figures in it (10
+minutes, 20 seconds, 15 %, five names, 50 km, 60 %, 10 %, two in 30 days) are the network's promise 30; weights are 100
+where only an inside hand explains the sign, and 60 or 80 where honest shops may have reasons of their own, so that it
+holds nothing alone until it is beyond doubt.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class Sign:
     source: str
     chance: float = 9.0
     relative: bool = True  # where too few shops can be compared, it is measured against all of them together
+    spread: float = 3.0
     whole_shop: bool = False  # all of the shop's pickups are in doubt then, not only those that show it
 
 
@@ -76,12 +79,21 @@ SIGNS = {
         Sign("fast", 100, 0.02, 4, 0.08, gettext_lazy("Collected within 10 minutes of its arrival"), "signal 3"),
         Sign("series", 100, 0.01, 6, 0.03, gettext_lazy("One person after the other within seconds"), "signal 3"),
         Sign("closed", 80, 0.02, 4, 0.08, gettext_lazy("Collected while the shop was closed, or at night"), "signal 3"),
-        Sign("typed", 60, 0.05, 6, 0.15, gettext_lazy("Code typed instead of scanned"), "signal 4"),
+        Sign("typed", 60, 0.05, 6, 0.15, gettext_lazy("Code typed instead of scanned"), "signal 4", spread=4.0),
         Sign("guessed", 80, 0.02, 4, 0.05, gettext_lazy("Wrong codes were tried before"), "signal 4", relative=False),
         Sign(
             "names", 100, 0.01, 5, 0.04, gettext_lazy("One phone collects for many names"), "signal 5", relative=False
         ),
-        Sign("busy_phone", 60, 0.02, 8, 0.08, gettext_lazy("One phone collects very many parcels"), "signal 5"),
+        Sign(
+            "busy_phone",
+            60,
+            0.02,
+            8,
+            0.08,
+            gettext_lazy("One phone collects very many parcels"),
+            "signal 5",
+            spread=4.0,
+        ),
         Sign(
             "staff",
             100,
@@ -93,9 +105,36 @@ SIGNS = {
             relative=False,
         ),
         Sign("far", 80, 0.01, 4, 0.05, gettext_lazy("The address is more than 50 km away"), "signal 6", relative=False),
-        Sign("merchant", 60, 0.01, 8, 0.08, gettext_lazy("Its merchant sends nearly all to this shop"), "signal 6"),
-        Sign("late", 60, 0.03, 6, 0.10, gettext_lazy("Reported later than it is said to have happened"), "signal 7"),
-        Sign("last_day", 60, 0.05, 6, 0.15, gettext_lazy("Collected on the last day of its storage"), "signal 8"),
+        Sign(
+            "merchant",
+            60,
+            0.01,
+            10,
+            0.15,
+            gettext_lazy("Its merchant sends nearly all to this shop"),
+            "signal 6",
+            spread=4.0,
+        ),
+        Sign(
+            "late",
+            60,
+            0.03,
+            6,
+            0.10,
+            gettext_lazy("Reported later than it is said to have happened"),
+            "signal 7",
+            spread=4.0,
+        ),
+        Sign(
+            "last_day",
+            60,
+            0.05,
+            6,
+            0.15,
+            gettext_lazy("Collected on the last day of its storage"),
+            "signal 8",
+            spread=4.0,
+        ),
         Sign(
             "denied",
             *(100, 0.0002, 2, 0.0),

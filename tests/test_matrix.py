@@ -239,6 +239,9 @@ MAY_TAKE: dict[str, dict[str, set[str]]] = {
         "-": {"staff-regions", "staff-points", "staff-orders", "staff-history", "superuser"},
     },
     "review": {"-": {"staff-orders", "superuser"}},
+    "reports": {
+        "-": {"clerk", "owner", "other-owner", "agent", "other-agent", "staff-parcels", "staff-money", "superuser"}
+    },
     "history": {"-": {"staff-history", "superuser"}},
     "admin:network.servicepoint": {"-": {"staff-points", "staff-orders", "staff-history", "superuser"}},
     "admin:network.appointment": {"-": {"staff-regions", "superuser"}},

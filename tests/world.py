@@ -15,7 +15,7 @@ from django.utils.timezone import localdate, now
 from network import members
 from network.models import Device, Export, Level, PointApplication, PointProposal, Region, ServicePoint, User
 from pickup import codes, recipients, settlements
-from pickup.models import Merchant, Parcel, Posting, Recipient, Statement, StockCount, StockCountLine
+from pickup.models import Hold, Merchant, Parcel, Posting, Recipient, Statement, StockCount, StockCountLine
 from pickup.scans import Scanner
 from tests import factories
 
@@ -31,7 +31,10 @@ AREAS: dict[str, list[str]] = {
     ],
     "staff-orders": ["network.view_region", "network.view_servicepoint", "pickup.view_order", "pickup.change_order"],
     "staff-parcels": ["pickup.view_parcel", "pickup.view_posting"],
-    "staff-money": ["pickup.view_tariff", "pickup.add_tariff", "pickup.view_posting", "pickup.view_statement"],
+    "staff-money": [
+        *("pickup.view_tariff", "pickup.add_tariff", "pickup.view_posting", "pickup.view_statement"),
+        "pickup.view_hold",
+    ],
     "staff-history": ["network.view_history", "network.view_region", "network.view_servicepoint"],
     "staff-personal": ["pickup.read_personal", "pickup.view_personaldataread"],
 }
@@ -112,6 +115,7 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         parcels.append(parcel)
     collected, waiting = parcels
     factories.pick_up(scanner, collected)
+    hold_one(factories.make_ready_parcel(scanner, point, region_ids=ids, phone=phone, barcode=f"{mark}-PN/3"), scanner)
     count = StockCount.objects.create(service_point=point, device=device, count_id=uuid4())
     line = StockCountLine.objects.create(count=count, barcode=waiting.barcode, parcel=waiting, found="missing")
     guest = factories.make_user(name=f"{mark}-GUEST")
@@ -173,6 +177,16 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
     )
 
 
+def hold_one(parcel: Parcel, scanner: Scanner) -> None:
+    """A pickup that waits for a decision."""
+    factories.pick_up(scanner, parcel)
+    handover = parcel.handovers.get()
+    found = {"sign": "fast", "points": 100, "found": 9, "pickups": 12, "days": 3, "expected": 0.4, "here": True}
+    Hold.objects.create(
+        handover=handover, service_point_id=handover.service_point_id, points=100, evidence=[found], day=localdate()
+    )
+
+
 @dataclass
 class World:
     own: Side
@@ -222,6 +236,7 @@ def queries_of(side: Side) -> dict[str, str]:
         "coverage": "",
         "regions": "level=4",
         "review": "",
+        "reports": f"by=payee&{span}",
         "history": f"noun=network.servicepoint&object={side.point.pk}",
         "admin:network.servicepoint": f"q={side.point.ref}",
         "admin:network.appointment": "",
