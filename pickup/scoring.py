@@ -290,7 +290,8 @@ WITH told AS MATERIALIZED (
     SELECT days, %(end)s - make_interval(days => days) AS since FROM unnest(%(windows)s::int[]) AS days
 ), rules AS MATERIALIZED (
     SELECT * FROM unnest(%(names)s::text[], %(weights)s::int[], %(usual)s::float8[], %(least)s::int[],
-                         %(shares)s::float8[], %(chances)s::float8[], %(wholes)s::bool[], %(relatives)s::bool[], %(spreads)s::float8[])
+                         %(shares)s::float8[], %(chances)s::float8[], %(wholes)s::bool[],
+                         %(relatives)s::bool[], %(spreads)s::float8[])
         AS r(sign, weight, usual, least, share, chance, whole, relative, spread)
 ), totals AS MATERIALIZED (
     SELECT point_id, days, COUNT(*) AS pickups FROM timed JOIN windows ON at >= since GROUP BY point_id, days

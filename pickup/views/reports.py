@@ -32,8 +32,9 @@ from pickup.reports import Asked, By, Line, Scope
 from pickup.views.earnings import PERIODS, chosen_days, days_chosen, periods_at
 
 PER_PAGE = 50
+LABEL_LETTERS = 10
 BARS = 15
-BAR_H, BAR_W, LABEL_W, AMOUNT_W = 26, 420, 180, 120
+BAR_H, BAR_W, LABEL_W, AMOUNT_W = 22, 150, 110, 80  # small, so that letters can be read on a phone
 WAYS: dict[By, Any] = {
     By.PERIOD: _("By period"),
     By.REGION: _("By region"),
@@ -148,8 +149,8 @@ def charts(rows: Sequence[Line], known: Mapping[Any, Any], asked: Asked) -> list
             bars.append(
                 {
                     "y": number * BAR_H + 4,
-                    "text_y": number * BAR_H + 18,
-                    "name": name if len(name) <= 13 else name[:12] + "…",
+                    "text_y": number * BAR_H + 15,
+                    "name": name if len(name) <= LABEL_LETTERS else name[: LABEL_LETTERS - 1] + "…",
                     "point": point,
                     "agents_x": LABEL_W + point,
                     "agents": round(BAR_W * row.agents_minor / most),

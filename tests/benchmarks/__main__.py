@@ -1,6 +1,7 @@
 """`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles] [counter] [drafts]` prints one table.
 
-`bench scale` is asked for by name only: it fills ten million postings first (BENCH_PARCELS: how many parcels).
+`bench scale` and `bench scoring` are asked for by name only: they fill millions of rows first (BENCH_PARCELS: how many
+parcels).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ os.environ.setdefault("PICKUP_LOG_LEVEL", "ERROR")
 
 def main() -> None:
     django.setup()
-    from tests.benchmarks import assignment, counter, drafts, pickups, regions, scale, scene, tariffs, tiles
+    from tests.benchmarks import assignment, counter, drafts, pickups, regions, scale, scene, scoring, tariffs, tiles
 
     benchmarks = {
         "pickups": pickups.main,
@@ -29,6 +30,7 @@ def main() -> None:
     }
     chosen = sys.argv[1:] or list(benchmarks)
     benchmarks["scale"] = scale.main
+    benchmarks["scoring"] = scoring.main
     unknown = set(chosen) - set(benchmarks)
     if unknown:
         raise SystemExit(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(benchmarks)}")

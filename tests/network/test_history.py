@@ -87,8 +87,9 @@ def _row(columns: dict[str, Any]) -> str:
         if column not in values and not field.null:
             kind = field.get_internal_type()
             values[column] = {
-                "BooleanField": False, "DateTimeField": "2026-01-01", "DateTimeRangeField": "[2026-01-01,2026-01-02)",
-                "PointField": "SRID=4326;POINT(1 1)", "TextField": "x", "CharField": "x",
+                "BooleanField": False, "DateTimeField": "2026-01-01", "DateField": "2026-01-01",
+                "DateTimeRangeField": "[2026-01-01,2026-01-02)", "PointField": "SRID=4326;POINT(1 1)",
+                "TextField": "x", "CharField": "x",
             }.get(kind, 1)  # fmt: skip
     return json.dumps(values)
 
