@@ -140,7 +140,7 @@ SIGNS = {
             *(100, 0.0002, 2, 0.0),
             gettext_lazy("Recipients say that they did not collect it"),
             "signal 9, two in 30 days",
-            chance=6.0,
+            chance=5.0,
             relative=False,
             whole_shop=True,
         ),
