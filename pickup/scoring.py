@@ -1,7 +1,7 @@
 """Looking for invented pickups once a day: signs, their frequency at each shop, and holds where no chance explains it.
 
-All is worked out anew from the rows of the last weeks, in one statement: a day that is scored twice, late, or by two at
-once gets the same holds. What the signs are and weigh stands in `pickup.signs`.
+All is worked out anew from the rows of the last weeks, in one statement that holds no lock: a day that is scored twice,
+late, or by two at once gets the same holds. What the signs are and weigh stands in `pickup.signs`.
 
 A pickup's moment is the database's. Only where a device told of it later, because it had no network, its own word
 counts, because that is when the people stood there; and that it was told later is a sign itself. A clock that is wrong
@@ -48,7 +48,12 @@ def unscored(*, now: datetime) -> list[date]:
     """The days that are over and were not scored, oldest first, and today, of which there is more to come."""
     today = localdate(now)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT MIN(recorded_at) FROM pickup_scan WHERE recorded_at >= %s", [now - timedelta(CATCH_UP)])
+        # What a device reported late happened before; how long before, a lying clock may not tell without end.
+        cursor.execute(
+            """SELECT MIN(LEAST(recorded_at, GREATEST(event_at, %(since)s))) FROM pickup_scan
+               WHERE recorded_at >= %(since)s""",
+            {"since": now - timedelta(days=CATCH_UP)},
+        )
         [oldest] = cursor.fetchone()
     if oldest is None:
         return [today]
@@ -66,17 +71,15 @@ def score(day: date, *, now: datetime) -> list[Placed]:
     zone = ZoneInfo(settings.TIME_ZONE)
     end = min(datetime.combine(day + timedelta(days=1), time(), zone), now)
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        # Whoever closes a period waits, and so does a second run; what they did is seen after it.
         cursor.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '128MB'")
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('settlement'))")
         cursor.execute(SCORE, _parameters(day, end))
-        pickups, rows = 0, []
-        for count, *row in cursor.fetchall():
-            pickups = count
-            rows += [row] if row[0] is not None else []
+        [[pickups, found]] = cursor.fetchall()
+        # Whoever closes a period waits, and so does a second run; what they did meanwhile is seen after it.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('settlement'))")
+        cursor.execute(PLACE, {"day": day, "found": found or "[]"})
         placed = [
             Placed(day, handover, barcode, ref, points, signs.findings(signs.read(evidence)))
-            for handover, barcode, ref, points, evidence in rows
+            for handover, barcode, ref, points, evidence in cursor.fetchall()
         ]
         if day < localdate(now):
             _note(day, now=now, pickups=pickups, held=len(placed))
@@ -282,7 +285,8 @@ WITH told AS MATERIALIZED (
         ('far', ST_DistanceSphere(a.location, k.location) > %(far_m)s),
         ('merchant', o.merchant_id IS NOT NULL),
         ('late', t.is_late),
-        ('last_day', t.hold_until - t.at < %(last)s),
+        -- As long as it stood there by the same clock as its deadline.
+        ('last_day', t.hold_until - t.came_recorded - (t.at - t.came_at) < %(last)s),
         ('denied', d.id IS NOT NULL)
     ) AS m(sign, shown)
     WHERE m.shown
@@ -363,22 +367,30 @@ WITH told AS MATERIALIZED (
     LEFT JOIN marked m ON m.handover_id = t.handover_id AND m.sign = u.sign
     WHERE u.whole OR m.sign IS NOT NULL
     GROUP BY t.handover_id, t.point_id, t.parcel_id
+)
+SELECT (SELECT COUNT(*) FROM timed WHERE at >= %(end)s - interval '1 day'),
+       (SELECT jsonb_agg(to_jsonb(c)) FROM (
+           SELECT handover_id, points, evidence FROM counted n
+           WHERE points >= %(limit)s AND NOT EXISTS (SELECT FROM pickup_hold h WHERE h.handover_id = n.handover_id)
+       ) c)::text
+"""
+# Only what earned something, and of which no statement has claimed anything.
+PLACE = """
+WITH found AS (
+    SELECT f.* FROM jsonb_to_recordset(%(found)s::jsonb) AS f(handover_id bigint, points int, evidence jsonb)
+    WHERE EXISTS (SELECT FROM pickup_posting p WHERE p.handover_id = f.handover_id)
+      AND NOT EXISTS (SELECT FROM pickup_posting p JOIN pickup_statementline l ON l.posting_id = p.id
+                      WHERE p.handover_id = f.handover_id)
 ), held AS (
     INSERT INTO pickup_hold (handover_id, service_point_id, points, evidence, day, decision, reason)
-    SELECT handover_id, point_id, points, evidence, %(day)s, '', '' FROM counted c
-    WHERE points >= %(limit)s
-      AND EXISTS (SELECT FROM pickup_posting f WHERE f.handover_id = c.handover_id)
-      AND NOT EXISTS (SELECT FROM pickup_posting f JOIN pickup_statementline l ON l.posting_id = f.id
-                      WHERE f.handover_id = c.handover_id)
-    ORDER BY handover_id
+    SELECT f.handover_id, h.service_point_id, f.points, f.evidence, %(day)s, '', ''
+    FROM found f JOIN pickup_handover h ON h.id = f.handover_id AND h.undone_by_id IS NULL
+    ORDER BY f.handover_id
     ON CONFLICT (handover_id) DO NOTHING
     RETURNING handover_id, points, evidence
 )
-SELECT n.number, h.handover_id, h.barcode, h.ref, h.points, h.evidence
-FROM (SELECT COUNT(*) AS number FROM timed
-      WHERE at >= %(end)s - interval '1 day') n
-LEFT JOIN (SELECT held.handover_id, c.barcode, s.ref, held.points, held.evidence
-           FROM held JOIN counted t USING (handover_id)
-           JOIN pickup_parcel c ON c.id = t.parcel_id JOIN network_servicepoint s ON s.id = t.point_id) h ON true
-ORDER BY h.points DESC, h.handover_id
+SELECT held.handover_id, p.barcode, s.ref, held.points, held.evidence
+FROM held JOIN pickup_handover h ON h.id = held.handover_id
+JOIN pickup_parcel p ON p.id = h.parcel_id JOIN network_servicepoint s ON s.id = h.service_point_id
+ORDER BY held.points DESC, held.handover_id
 """
