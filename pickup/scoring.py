@@ -356,7 +356,7 @@ WITH told AS MATERIALIZED (
                          ELSE weight END AS points
           FROM (SELECT *, found * ln(found / expected) - (found - expected) AS surprise FROM compared
                 WHERE found > expected) s
-          WHERE surprise >= chance) u
+          WHERE surprise >= chance * CASE WHEN is_change THEN 1.2 ELSE 1 END) u
     ORDER BY point_id, sign, points DESC, surprise DESC, days
 ), counted AS (
     SELECT t.handover_id, t.point_id, t.parcel_id, SUM(u.points) AS points,

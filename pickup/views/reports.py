@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, cast
+from unicodedata import east_asian_width
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
@@ -32,7 +33,7 @@ from pickup.reports import Asked, By, Line, Scope
 from pickup.views.earnings import PERIODS, chosen_days, days_chosen, periods_at
 
 PER_PAGE = 50
-LABEL_LETTERS = 10
+LABEL_WIDTH = 17  # in halves of a Chinese character
 BARS = 15
 BAR_H, BAR_W, LABEL_W, AMOUNT_W = 22, 150, 110, 80  # small, so that letters can be read on a phone
 WAYS: dict[By, Any] = {
@@ -134,6 +135,16 @@ def row_shown(row: Line, known: Any, asked: Asked) -> dict[str, Any]:
     }
 
 
+def shortened(name: str) -> str:
+    """As much of a name as stands beside a bar."""
+    width = 0
+    for place, letter in enumerate(name):
+        width += 2 if east_asian_width(letter) in "WF" else 1
+        if width > LABEL_WIDTH:
+            return name[: place - 1] + "…"
+    return name
+
+
 def charts(rows: Sequence[Line], known: Mapping[Any, Any], asked: Asked) -> list[dict[str, Any]]:
     """A bar for each row, one picture for each currency: the numbers of the table for the eye."""
     pictures = []
@@ -150,7 +161,7 @@ def charts(rows: Sequence[Line], known: Mapping[Any, Any], asked: Asked) -> list
                 {
                     "y": number * BAR_H + 4,
                     "text_y": number * BAR_H + 15,
-                    "name": name if len(name) <= LABEL_LETTERS else name[: LABEL_LETTERS - 1] + "…",
+                    "name": shortened(name),
                     "point": point,
                     "agents_x": LABEL_W + point,
                     "agents": round(BAR_W * row.agents_minor / most),

@@ -17,9 +17,10 @@ SEEDS = range(1, 1 + int(os.environ.get("CHEAT_SEEDS", "1")))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_most_cheats_are_found_within_a_week_and_almost_no_honest_shop_is_held(seed: int) -> None:
-    """200 shops over 60 days, a cheat of each kind. Every day is scored when it is over, with what was known then."""
-    town = cheats.make_town(seed)
+def test_most_cheats_are_found_within_a_week_and_almost_no_honest_shop_is_held(seed: int, is_long: bool) -> None:
+    """Each day is scored when it is over, with what was known then. The long form is that of promise 30: 200 shops over
+    60 days, a cheat of each kind; the short one has 80 over 30 days and six cheats."""
+    town = cheats.make_town(seed) if is_long else cheats.make_town(seed, shops=80, days=30, cheats=6)
     first = localdate(now()) - timedelta(days=town.days + 1)
     cheats.write(town, first=first)
     first_held: dict[int, int] = {}
@@ -37,5 +38,5 @@ def test_most_cheats_are_found_within_a_week_and_almost_no_honest_shop_is_held(s
         print("honest:", shop.number, shop.quirk, hold.evidence if hold else "")
     invented = Hold.objects.filter(handover__parcel__barcode__startswith="X").count()
     print(f"of the held pickups {invented} were invented, of {sum(row.invented for row in town.rows)}")
-    assert sum(days <= 7 for days in late.values()) >= 0.9 * len(late)
+    assert sum(days <= 7 for days in late.values()) >= (0.9 if is_long else 0.8) * len(late)
     assert len(honest) + len(before) <= 2
