@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured
@@ -194,15 +195,16 @@ def may_send_codes() -> bool:
 def send_code(*, phone: str, purpose: Purpose, address: str, now: datetime) -> None:
     """Send six digits to this phone (E.164) if it has an account; the caller cannot tell whether it has one.
 
-    A phone without an account is counted like any other and answered as the last phone with one was: with the same
-    words after the same time. A new code ends the one before. Raises NoGateway, CountryNotServed, TooManyCodes and
-    NotSent. It talks to the gateway, so it is called outside every transaction.
+    To open an account, any phone gets them that is not shut out. Otherwise a phone without an account is counted like
+    any other and answered as the last phone with one was: with the same words after the same time. A new code ends the
+    one before. Raises NoGateway, CountryNotServed, TooManyCodes and NotSent. It talks to the gateway, so it is called
+    outside every transaction.
     """
     way = _sender()
     if not is_allowed(phone):
         raise CountryNotServed
     code = f"{secrets.randbelow(1_000_000):06}"
-    known = User.objects.filter(phone=phone, is_active=True).exists()
+    known = _gets_in(User.objects.filter(phone=phone).first(), purpose)
     made = _make_code(phone=phone, purpose=purpose, code=code, address=address, goes_out=known, now=now)
     if not known:
         _answer_as_if_sent(now)
@@ -222,7 +224,8 @@ def send_code(*, phone: str, purpose: Purpose, address: str, now: datetime) -> N
 def use_code(*, phone: str, purpose: Purpose, code: str, now: datetime) -> User:
     """Return the person whose code this is, once. The try is counted, and that committed, before the comparison.
 
-    Raises CodeGone and WrongCode, for a phone without an account as for any other.
+    A code to open an account makes one, without password or name, where the phone has none. Raises CodeGone and
+    WrongCode, for a phone without an account as for any other.
     """
     open_now = SignInCode.objects.filter(phone_hash=_phone_hash(phone), purpose=purpose, ended_at__isnull=True)
     with transaction.atomic(durable=True):
@@ -232,14 +235,22 @@ def use_code(*, phone: str, purpose: Purpose, code: str, now: datetime) -> User:
         found.tries += 1
         found.save(update_fields=["tries"])
     right = hmac.compare_digest(bytes(found.code_hash), _code_hash(phone, purpose, code))
-    user = User.objects.filter(phone=phone, is_active=True).first()
-    if not right or user is None:
+    user = User.objects.filter(phone=phone).first()
+    if not right or not _gets_in(user, purpose):
         raise WrongCode(CODE_TRIES - found.tries)
-    if not open_now.filter(pk=found.pk).update(ended_at=now):
-        raise CodeGone  # somebody was quicker with the same code
+    with transaction.atomic():
+        if not open_now.filter(pk=found.pk).update(ended_at=now):
+            raise CodeGone  # somebody was quicker with the same code
+        if user is None:
+            user, _made = User.objects.get_or_create(phone=phone, defaults={"password": make_password(None)})
     # Whoever holds the phone is no guesser, whatever was tried on its password before.
     SignInAttempt.objects.filter(phone_hash=_phone_hash(phone)).delete()
     return user
+
+
+def _gets_in(user: User | None, purpose: Purpose) -> bool:
+    """Whether a code for a phone with this account, or with none, leads anywhere."""
+    return purpose == Purpose.OPEN if user is None else user.is_active
 
 
 def _sender() -> Gateway:
@@ -262,6 +273,7 @@ def _message(phone: str, purpose: Purpose, code: str) -> Message:
         Purpose.RESET: _(
             "%(code)s is your code to set a password. It works for %(minutes)s minutes. Tell it to nobody."
         ),
+        Purpose.OPEN: _("%(code)s is your code to apply. It works for %(minutes)s minutes. Tell it to nobody."),
     }
     values = {"code": code, "minutes": str(CODE_LASTS // timedelta(minutes=1))}
     return Message(

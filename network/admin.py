@@ -28,10 +28,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.urls import reverse
 from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime, now
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from network import access, exports, history, regions
+from network.clock import now
 from network.forms import PhoneField
 from network.models import (
     Address,
@@ -118,10 +119,12 @@ class RememberingAdmin(ModelAdmin):
     """Asks why something is changed, tells the database, and leads to the history. A file of the list is taken away.
 
     `needs_reason`: nothing is saved without one. `own_reason`: a field of the model that is the reason of a new row.
-    `reasoned_actions`: actions that need one.
+    `reasoned_actions`: actions that need one. `taken_away`: whether the list may leave as a file; the worker writes
+    it, so a list that background work has no business with may not.
     """
 
     needs_reason = False
+    taken_away = True
     own_reason = ""
     reasoned_actions: tuple[str, ...] = ()
     action_form = ReasonedActionForm
@@ -171,7 +174,9 @@ class RememberingAdmin(ModelAdmin):
         return super().response_action(request, queryset, *args)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        export = {"name": f"admin:{self.opts.label_lower}", "query": request.GET.urlencode()}
+        export = (
+            {"name": f"admin:{self.opts.label_lower}", "query": request.GET.urlencode()} if self.taken_away else None
+        )
         return super().changelist_view(request, (extra_context or {}) | {"export": export})
 
     def history_view(
@@ -191,6 +196,7 @@ def admin_sheet(label: str, user: User, filters: exports.Filters) -> exports.She
     request.GET = QueryDict(urlencode({name: value for name, value in filters.items() if name not in ("p", "o", "e")}))
     if (
         not isinstance(model_admin, RememberingAdmin)
+        or not model_admin.taken_away
         or not user.is_staff
         or not model_admin.has_view_permission(request)
     ):
@@ -304,6 +310,13 @@ class LastingAdmin(KindAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class ChangedOnlyAdmin(LastingAdmin):
+    """Rows of which some columns never change: guards and rights look at each column that is written."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        obj.save(update_fields=[name for name in form.changed_data if name != BECAUSE] if change else None)
 
 
 class ReadOnlyAdmin(LastingAdmin):
@@ -426,12 +439,14 @@ class UserAdmin(RememberingAdmin, BaseUserAdmin):
 
 @admin.register(SignInAttempt)
 class SignInAttemptAdmin(ReadOnlyAdmin):
+    taken_away = False
     list_display = ["at", "address"]
     ordering = ["-at"]
 
 
 @admin.register(SignInCode)
 class SignInCodeAdmin(ReadOnlyAdmin):
+    taken_away = False
     list_display = ["made_at", "purpose", "address", "tries", "ended_at", "took_ms", "failed"]
     list_filter = ["purpose", "failed"]
     ordering = ["-made_at"]
@@ -441,6 +456,7 @@ class SignInCodeAdmin(ReadOnlyAdmin):
 class PasskeyAdmin(LastingAdmin):
     """Whose passkeys there are, and nothing of the keys. One that was lost is taken away here."""
 
+    taken_away = False
     list_display = ["user", "created_at", "last_used_at"]
     list_select_related = ["user"]
     search_fields = ["user__name", "=user__phone"]

@@ -14,6 +14,7 @@ from django.utils import translation
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from network import clock
 from network.messages import Message, NotSent, gateway, is_allowed
 from network.models import Agent, Appointment, Region, User
 
@@ -115,14 +116,14 @@ def end(*, appointment_id: int, at: datetime | None, reason: str, by: User, now:
             .select_related("agent__user", "region")
             .get(pk=appointment_id)
         )
-        soonest = max(_database_clock(), now) + LEAD
+        soonest = max(clock.now(), now) + LEAD
         wanted = max(at or soonest, soonest)
         # A period is never empty: one that is taken back before it began lasts a microsecond.
         ends = max(wanted, row.valid.lower + timedelta(microseconds=1))
         if ends >= row.valid.upper:
             raise Over(f"{row.valid.upper.isoformat()}")
         row.valid = DateTimeTZRange(row.valid.lower, ends)
-        row.ended_by, row.ended_at, row.end_reason = by, _database_clock(), reason.strip()
+        row.ended_by, row.ended_at, row.end_reason = by, clock.now(), reason.strip()
         row.save(update_fields=["valid", "ended_by", "ended_at", "end_reason"])
         note(by, row, f"ends {localtime(ends):%Y-%m-%d %H:%M}: {row.end_reason}")
     return row
@@ -139,7 +140,7 @@ def renew(*, appointment_id: int, until: datetime, reason: str, by: User) -> App
         Region.objects.select_for_update(no_key=True).get(pk=row.region_id)
         row.refresh_from_db(fields=["valid"])
         begins = row.valid.upper
-        if begins <= _database_clock():
+        if begins <= clock.now():
             raise Over(begins.isoformat())
         if not begins < until <= begins + LONGEST:
             raise BadPeriod(f"{begins.isoformat()} – {until.isoformat()}")
@@ -210,10 +211,3 @@ def send(user: User, *, kind: str, text: str, values: dict[str, str], key: str) 
 def note(by: User, row: models.Model, words: str) -> None:
     """Keep who did it, in the history that the administration shows."""
     LogEntry.objects.log_actions(by.pk, [row], CHANGE, words, single_object=True)
-
-
-def _database_clock() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment

@@ -22,8 +22,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.urls import get_resolver
 from django.utils import translation
-from django.utils.timezone import now as clock
 
+from network import clock
 from network.models import Export, User
 from network.tables import Cell, Column, csv_parts, write_csv, write_xlsx
 
@@ -231,13 +231,13 @@ def _beating(export: Export, rows: Iterable[Sequence[Cell]]) -> Iterator[Sequenc
 
 def _beat(export: Export, number: int) -> None:
     mine = Export.objects.filter(pk=export.pk, claim=export.claim, state=State.RUNNING)
-    if not mine.update(beat_at=clock(), rows_done=number):
+    if not mine.update(beat_at=clock.now(), rows_done=number):
         raise ClaimLost
 
 
 def _end(export: Export, state: State) -> None:
     mine = Export.objects.filter(pk=export.pk, claim=export.claim, state=State.RUNNING)
-    if mine.update(state=state, ended_at=clock()):
+    if mine.update(state=state, ended_at=clock.now()):
         export.state = state
 
 

@@ -15,19 +15,19 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from network import history
 from network.admin import (
-    BECAUSE,
     REFUSALS,
+    ChangedOnlyAdmin,
     LastingAdmin,
     ReadOnlyAdmin,
     RevocableAdmin,
     may_change,
     region_names,
 )
+from network.clock import now
 from network.models import ServicePoint, User
 from network.tables import Cell, Column
 from pickup import disputes, ledger, orders, personal, recipients, releases, tasks
@@ -631,7 +631,7 @@ class DisputeAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Tariff)
-class TariffAdmin(LastingAdmin):
+class TariffAdmin(ChangedOnlyAdmin):
     """A tariff is in force until the next one begins. It may be edited until it has paid somebody."""
 
     needs_reason = True
@@ -652,10 +652,6 @@ class TariffAdmin(LastingAdmin):
     ]
     fee = amount("point_fee_minor", _("flat handling fee"), lambda tariff: str(tariff.currency))
     cap = amount("cap_minor", _("cap of the agents' sum"), lambda tariff: str(tariff.currency))
-
-    def save_model(self, request: HttpRequest, obj: Tariff, form: Any, change: bool) -> None:
-        """Write only what was changed: the guards look at each column that is written."""
-        obj.save(update_fields=[name for name in form.changed_data if name != BECAUSE] if change else None)
 
 
 @admin.register(Account)

@@ -124,11 +124,11 @@ def plan(*, point: ServicePoint, plan: Plan, by: User, now: datetime) -> Closing
                 raise Refused("open_already")
             if row is not None and row.asked_by_id == by.pk:
                 raise Refused("own_request")
+            words = {"state": State.PLANNED, "planned_by": by} | _words(plan, now)
             row = row or Closing(service_point=locked, made_at=now)
-            row.state, row.planned_by = State.PLANNED, by
-            for name, value in _words(plan, now).items():
+            for name, value in words.items():
                 setattr(row, name, value)
-            row.save()
+            row.save(update_fields=list(words) if row.pk else None)
             points.note(locked, f"closing planned: {plan.reason}, {plan.first_day} to {plan.last_day}", by)
             if row.begins_at <= now:
                 _begin(locked, row, now=now)

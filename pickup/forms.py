@@ -18,13 +18,12 @@ from pickup import recipients
 from pickup.orders import OrderDraft, ParcelDraft
 from pickup.scans import ScanRequest
 
+UNSTORABLE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff]")
 SIZES = {size.label: size for size in Size}
 
 
 def storable(text: str) -> str:
-    if any(
-        (ord(character) < 32 and character not in "\n\t") or 0xD800 <= ord(character) <= 0xDFFF for character in text
-    ):
+    if UNSTORABLE.search(text):
         raise ValueError("control characters and lone surrogates are not text")
     return text
 

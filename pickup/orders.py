@@ -210,14 +210,15 @@ TRIES = 5
 LEASE = timedelta(seconds=settings.ORDER_LEASE_S)
 FAILED = "processing_failed"
 
+# MATERIALIZED: a plan may ask a subquery again for each row, and each time it would lock `limit` others.
 CLAIM = """
-    UPDATE pickup_order SET tries = tries + 1, next_try_at = %(until)s
-    WHERE id IN (
+    WITH taken AS MATERIALIZED (
         SELECT id FROM pickup_order
         WHERE status = %(status)s AND (tries > 0) = %(tried)s AND (next_try_at IS NULL OR next_try_at <= %(now)s)
               AND (%(only)s::bigint[] IS NULL OR id = ANY (%(only)s))
         ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-    RETURNING id
+    UPDATE pickup_order o SET tries = tries + 1, next_try_at = %(until)s FROM taken WHERE o.id = taken.id
+    RETURNING o.id
 """
 
 
@@ -320,7 +321,14 @@ def _locate(ids: list[int], now: datetime) -> int:
         _save_states([order for order, _ in pairs])
         used = [place.remembered for _, place in pairs if place.remembered is not None]
         memory.count_uses(used, at=now)
+    _give_back(set(ids) - still, Status.RECEIVED)
     return len(pairs)
+
+
+def _give_back(ids: Iterable[int], status: str) -> None:
+    """Orders that somebody else had locked for a moment, or that changed: the next sweep takes them up at once."""
+    for order_id in sorted(ids):  # each alone, so that nobody waits for two of them
+        Order.objects.filter(pk=order_id, status=status).update(tries=0, next_try_at=None)
 
 
 def _save_places(addresses: Sequence[Address]) -> None:
@@ -436,28 +444,24 @@ def _assign(ids: list[int], now: datetime) -> int:
     again, so that sweeps side by side never oversell a point. What changed since the plan stays located and is taken
     up by the next sweep.
     """
-    demands = _demands(STILL_WAITING, ids)
+    demands = _demands(LOCATED, ids)
     choices = matching.assign(demands, at=now, held_at=held_at)
-    left = 0
+    settled: set[int] = set()
     for start in range(0, len(demands), WRITTEN_AT_ONCE):
         planned = {demand.key: demand for demand in demands[start : start + WRITTEN_AT_ONCE]}
         with transaction.atomic(durable=True):
-            left += _settle(_demands(STILL_WAITING, list(planned)), planned, choices, now)
-    return left
+            locked = _demands(LOCKED_LOCATED, list(planned))
+            settled |= _settle([one for one in locked if one == planned[one.key]], choices, now)
+    _give_back(set(ids) - settled, Status.LOCATED)
+    return len(settled)
 
 
-def _settle(
-    locked: Sequence[assignment.Demand],
-    planned: Mapping[int, assignment.Demand],
-    choices: Mapping[int, assignment.Choice],
-    now: datetime,
-) -> int:
-    """Write what was chosen for these orders, as far as there still is room. Returns how many it was."""
-    same = [one for one in locked if one == planned[one.key]]
-    room = _locked_room({point_id for one in same if (point_id := choices[one.key].point_id) is not None})
+def _settle(demands: Sequence[assignment.Demand], choices: Mapping[int, assignment.Choice], now: datetime) -> set[int]:
+    """Write what was chosen for these locked orders, as far as there still is room. Returns their ids."""
+    room = _locked_room({point_id for one in demands if (point_id := choices[one.key].point_id) is not None})
     won: list[assignment.Demand] = []
     lost: list[assignment.Demand] = []
-    for demand in same:
+    for demand in demands:
         point_id = choices[demand.key].point_id
         if point_id is None:
             lost.append(demand)
@@ -467,10 +471,7 @@ def _settle(
     _write_assignments(won, choices, now)
     _write_lost(lost, choices)
     _announce([demand.key for demand in won])
-    outrun = {demand.key for demand in locked} - {demand.key for demand in won + lost}
-    if outrun:
-        Order.objects.filter(pk__in=outrun).update(tries=0, next_try_at=None)
-    return len(won) + len(lost)
+    return {demand.key for demand in won + lost}
 
 
 def _write_lost(demands: Sequence[assignment.Demand], choices: Mapping[int, assignment.Choice]) -> None:
@@ -516,7 +517,8 @@ DEMANDS = """
                         WHERE order_id = o.id AND status = 'expected') p
     WHERE {which} ORDER BY o.id
 """
-STILL_WAITING = DEMANDS.format(which="o.status = 'located' AND o.id = ANY (%s)") + "FOR UPDATE OF o SKIP LOCKED"
+LOCATED = DEMANDS.format(which="o.status = 'located' AND o.id = ANY (%s)")
+LOCKED_LOCATED = LOCATED + "FOR UPDATE OF o SKIP LOCKED"
 OF_ORDERS = DEMANDS.format(which="o.id = ANY (%s)")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
+from network import clock
 from network.models import User
 from pickup import recipients
 from pickup.models import ManualRelease, Order, Parcel, PersonalDataRead, Recipient
@@ -77,18 +78,11 @@ def _note(*, by: User, order: Order, parcel: Parcel, fields: list[str], reason: 
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('personal data'), hashtext(%s))", [str(by.pk)])
     newest = _newest(by)
     if len(newest) >= settings.PERSONAL_READS_PER_HOUR:
-        raise TooManyReads(newest[-1] + HOUR - _database_now())
+        raise TooManyReads(newest[-1] + HOUR - clock.now())
     PersonalDataRead.objects.create(order=order, parcel=parcel, by=by, fields=fields, reason=reason)
 
 
 def _newest(user: User) -> list[datetime]:
     """The moments of this hour's readings, the newest first, as many as count."""
-    reads = PersonalDataRead.objects.filter(by=user, at__gt=_database_now() - HOUR).order_by("-at")
+    reads = PersonalDataRead.objects.filter(by=user, at__gt=clock.now() - HOUR).order_by("-at")
     return list(reads.values_list("at", flat=True)[: settings.PERSONAL_READS_PER_HOUR])
-
-
-def _database_now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        at: datetime = cursor.fetchone()[0]
-    return at

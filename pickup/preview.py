@@ -20,10 +20,9 @@ import numpy as np
 import shapely
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from network import drafts, points, prospects, tiles
+from network import clock, drafts, points, prospects, tiles
 from network.models import Agent, Appointment, Region, RegionDraft, ServicePoint, User
 from network.prospects import Place, Prospect
 from pickup import fees
@@ -185,7 +184,7 @@ def _claimed(now: datetime) -> ImpactPreview | None:
 
 def _work_out(row: ImpactPreview, *, now: datetime) -> None:
     def tell(done: int, total: int) -> None:
-        ImpactPreview.objects.filter(pk=row.pk).update(done=done, total=total, seen_at=timezone.now())
+        ImpactPreview.objects.filter(pk=row.pk).update(done=done, total=total, seen_at=clock.now())
 
     mine = ImpactPreview.objects.filter(pk=row.pk)
     if row.draft.drawn != row.drawn:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
 
 from network.models import Device
 from pickup.models import Verdict
@@ -68,8 +71,11 @@ class ScanRequest:
 
         A scan that was sent and whose answer got lost is sent again with what the device told meanwhile.
         """
-        body = {name: str(value) for name, value in asdict(self).items() if name not in ("code", "told")}
-        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
+        body = {name: str(getattr(self, name)) for name in HASHED}
+        return hashlib.sha256(json.dumps(body).encode()).digest()
+
+
+HASHED = sorted({field.name for field in fields(ScanRequest)} - {"code", "told"})
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Answer:
     """What is told to the device; `content` is the stored JSON of the first answer.
 
     Keys: verdict, parcel {barcode, status, hold_until} or null, shelf, waiting_here, fee_minor, today_minor,
-    detail: `{point}` for wrong_point, `{at, by}` for already_collected.
+    detail: `{point}` for wrong_point, `{at, by}` for already_collected, `{until}` for code_locked that will end.
     """
 
     content: Mapping[str, Any]
@@ -92,6 +98,11 @@ class Answer:
     def message(self) -> str:
         words = str(Verdict(self.verdict).label)
         detail = self.content.get("detail") or {}
+        if "until" in detail:
+            until = localtime(datetime.fromisoformat(detail["until"]))
+            return _("Too many wrong codes: no typed code until %(time)s. The QR code works.") % {
+                "time": f"{until:%H:%M}"
+            }
         extra = " · ".join(str(value) for value in detail.values() if value)
         return f"{words} {extra}".strip()
 

@@ -132,4 +132,4 @@ def _typed(scanner: Scanner, request: ScanRequest) -> tuple[str, bytes | None]:
     outcome = rows[0][0] if rows else "none"
     if outcome == "counted":
         return "code", codes.hash_code(request.barcode, request.code)
-    return ("locked" if outcome == "locked" else "uncounted"), None
+    return (outcome if outcome in ("locked", "paused") else "uncounted"), None

@@ -1,18 +1,28 @@
-"""What every test needs: the region chain, and a way to empty tables that refuse to be emptied."""
+"""What every test needs: the region chain, the role that the web server runs as, and a way to empty guarded tables.
+
+Tables are made and emptied by their owner; every test itself, its threads and its live server run as `pickup_web`,
+so that a right that is missing, or one that nobody needs, shows itself here. `as_owner()` and `as_worker()` change
+the role for a few lines.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+from django.core.management.commands.flush import Command as Flush
+from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.utils import translation
 
+from pickup.config import roles
 from tests import factories
+from tests.roles import as_owner
 
 GUARDED = ("pickup_", "network_")
-KEPT = {"pickup_tariff", "pickup_tariffevent"}  # the default tariff is part of every fresh database
+# Part of every fresh database: the default tariff, and what permissions there are.
+KEPT = {"pickup_tariff", "pickup_tariffevent", "django_content_type", "auth_permission"}
 _sql_flush = DatabaseOperations.sql_flush
 
 
@@ -32,6 +42,31 @@ def sql_flush(self: Any, style: Any, tables: Iterable[str], **options: Any) -> l
 
 
 DatabaseOperations.sql_flush = sql_flush  # type: ignore[method-assign]
+_flush = Flush.handle
+
+
+def flush(self: Flush, **options: Any) -> None:
+    with as_owner():
+        _flush(self, **options | {"inhibit_post_migrate": True})  # nothing of it was emptied
+
+
+Flush.handle = flush  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Whoever connects from now on takes the web server's role, and gives it back to drop the database."""
+    options = connection.settings_dict["OPTIONS"]
+    as_login = options["options"]
+    with django_db_blocker.unblock():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_has_role(rolname, 'MEMBER') FROM pg_roles WHERE rolname = %s", [roles.WEB])
+            assert cursor.fetchone() == (True,), f"{roles.WEB} is missing: `manage.py up --services` makes it"
+        connection.close()
+        options["options"] = f"{as_login} -c role={roles.WEB}"
+        yield
+        connection.close()
+        options["options"] = as_login
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -29,8 +29,9 @@ from network.models import (
     User,
 )
 from pickup import codes, orders, recipients, scanning
-from pickup.models import Merchant, MerchantKey, Order, Parcel, Recipient
+from pickup.models import Merchant, MerchantKey, Order, Parcel, PickupCode, Recipient
 from pickup.scans import Answer, Scanner, ScanRequest
+from tests.roles import as_owner
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -102,7 +103,7 @@ def make_appointment(
 
 def rewrite_appointment(appointment: Appointment, since: datetime, until: datetime) -> None:
     """Change a period that nobody may change, as a hand with the rights of the tables' owner could."""
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE network_appointment DISABLE TRIGGER appointment_only_ends")
         Appointment.objects.filter(pk=appointment.pk).update(valid=DateTimeTZRange(since, until))
@@ -234,6 +235,11 @@ def token_of(parcel: Parcel, *, point_id: int | None = None, issue: int | None =
 
 def code_of(parcel: Parcel) -> str:
     return codes.code_of(parcel.uuid, parcel.code.issue)
+
+
+def let_rest_end(parcel: Parcel) -> None:
+    """As if the minutes had passed in which no code may be typed after three wrong ones."""
+    PickupCode.objects.filter(parcel=parcel).update(paused_until=now() - timedelta(seconds=1))
 
 
 def wrong_code_for(parcel: Parcel) -> str:

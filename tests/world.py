@@ -10,20 +10,33 @@ from uuid import uuid4
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Permission
 from django.contrib.gis.geos import Point
-from django.utils.timezone import localdate, now
+from django.utils.timezone import localdate, localtime, now
 
-from network import members
+from network import drafts, members
 from network.models import Device, Export, Level, PointApplication, PointProposal, Region, ServicePoint, User
 from pickup import codes, recipients, settlements
-from pickup.models import Hold, Merchant, Parcel, Posting, Recipient, Statement, StockCount, StockCountLine
+from pickup.models import (
+    Hold,
+    ImpactPreview,
+    Merchant,
+    Parcel,
+    Posting,
+    Recipient,
+    Statement,
+    StockCount,
+    StockCountLine,
+)
 from pickup.scans import Scanner
 from tests import factories
+from tests.roles import as_owner, as_worker
 
 AREAS: dict[str, list[str]] = {
     "staff": [],
     "staff-regions": [
         *("network.view_region", "network.view_appointment", "network.view_boundary", "network.view_agent"),
         *("network.view_appointmentapplication", "network.view_pointproposal"),
+        *("network.view_regiondraft", "network.add_regiondraft", "network.change_regiondraft"),
+        "network.publish_regiondraft",
     ],
     "staff-points": [
         *("network.view_region", "network.view_servicepoint", "network.change_servicepoint"),
@@ -97,6 +110,10 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         applicant=owner, name=f"{mark}-OPENING", address=f"{mark}-OPENING", phone="+8613800138000",
         location=Point(lon, lat), capacity=10, photo=b"jpeg", made_at=now(),
     )  # fmt: skip
+    borders = drafts.create(name=f"{mark}-BORDERS", author=factories.make_user(is_staff=True), now=now())
+    foreseen = ImpactPreview.objects.create(
+        draft=borders, drawn=1, version=1, since=now(), is_now=True, asked_by=borders.author, asked_at=now()
+    )
     merchant, merchant_key = factories.make_merchant(name=f"{mark}-MERCHANT")
     device, device_key = factories.make_device(point)
     _phone, phone_key = factories.make_device(point)
@@ -107,7 +124,8 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         parcel = factories.make_ready_parcel(
             scanner, point, region_ids=ids, merchant=merchant, phone=phone, barcode=f"{mark}-PN/{number}"
         )
-        type(parcel.order).objects.filter(pk=parcel.order_id).update(reference=f"{mark}-ORDER-{number}")
+        with as_owner():  # a reference never changes
+            type(parcel.order).objects.filter(pk=parcel.order_id).update(reference=f"{mark}-ORDER-{number}")
         box = recipients.seal(recipients.Contact(person, phone, f"{mark}路9号之{number}"))
         Recipient.objects.filter(order=parcel.order_id).update(
             sealed=box, masked_name=recipients.mask_name(person), phone_last4=phone[-4:]
@@ -159,6 +177,8 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
             "application_id": wanted.pk,
             "point_application": opening.pk,
             "proposal_id": proposal.pk,
+            "draft_id": borders.pk,
+            "preview_id": foreseen.pk,
             "zoom": 3,
             "x": 6,
             "y": 3,
@@ -172,7 +192,7 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         marks={
             *(f"{mark}-{what}" for what in ("REF", "SHOP", "CITY", "OWNER", "CLERK", "AGENT", "MERCHANT", "DEVICE")),
             *(f"{mark}-{what}" for what in ("PN/", "ORDER", "GUEST", "PAIRING", "EXPORT", "PASSKEY", "REASONS")),
-            *(f"{mark}-{what}" for what in ("PROPOSAL", "OPENING")),
+            *(f"{mark}-{what}" for what in ("PROPOSAL", "OPENING", "BORDERS")),
         },
     )
 
@@ -182,9 +202,10 @@ def hold_one(parcel: Parcel, scanner: Scanner) -> None:
     factories.pick_up(scanner, parcel)
     handover = parcel.handovers.get()
     found = {"sign": "fast", "points": 100, "found": 9, "pickups": 12, "days": 3, "expected": 0.4, "here": True}
-    Hold.objects.create(
-        handover=handover, service_point_id=handover.service_point_id, points=100, evidence=[found], day=localdate()
-    )
+    with as_worker():
+        Hold.objects.create(
+            handover=handover, service_point_id=handover.service_point_id, points=100, evidence=[found], day=localdate()
+        )
 
 
 @dataclass
@@ -202,7 +223,7 @@ def make_world() -> World:
     chains = make_regions()
     own = make_side("own", chains["own"], lat=22.535, lon=113.935, phone="+8613811112222")
     foreign = make_side("foreign", chains["foreign"], lat=23.15, lon=113.35, phone="+8613933334444")
-    settlements.close_period(period=f"{now():%Y-%m}", now=now() + timedelta(days=40), currency="CNY")
+    settlements.close_period(period=f"{localtime(now()):%Y-%m}", now=now() + timedelta(days=40), currency="CNY")
     for side in (own, foreign):
         side.ids["statement_id"] = Statement.objects.get(account__service_point=side.point).pk
         side.ids["agent_statement"] = Statement.objects.get(account__agent__user=side.agent).pk

@@ -430,4 +430,13 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(GUARDS, UNGUARDED),
+        migrations.AlterField(
+            model_name="signincode",
+            name="purpose",
+            field=models.CharField(
+                choices=[("sign_in", "sign in"), ("reset", "set a password"), ("open", "open an account")],
+                max_length=10,
+                verbose_name="purpose",
+            ),
+        ),
     ]

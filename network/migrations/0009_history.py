@@ -135,6 +135,15 @@ class Migration(migrations.Migration):
                 ),
                 ("datum", models.CharField(default="wgs84", max_length=10, verbose_name="datum of the source")),
                 ("valid_from", models.DateTimeField(verbose_name="in force from")),
+                (
+                    "points_placed_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="to the regions in which they lie since this set",
+                        null=True,
+                        verbose_name="service points moved",
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
             ],
             options={
@@ -840,8 +849,8 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(
                 name="added_insert",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func='INSERT INTO "network_boundarysetevent" ("created_at", "datum", "id", "name", "pgh_context", "pgh_created_at", "pgh_label", "pgh_obj_id", "source", "valid_from") VALUES (NEW."created_at", NEW."datum", NEW."id", NEW."name", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, clock_timestamp(), \'added\', NEW."id", NEW."source", NEW."valid_from"); RETURN NULL;',
-                    hash="d01b510f84b013e0e0f42da7ef05c268a136236d",
+                    func='INSERT INTO "network_boundarysetevent" ("created_at", "datum", "id", "name", "pgh_context", "pgh_created_at", "pgh_label", "pgh_obj_id", "points_placed_at", "source", "valid_from") VALUES (NEW."created_at", NEW."datum", NEW."id", NEW."name", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, clock_timestamp(), \'added\', NEW."id", NEW."points_placed_at", NEW."source", NEW."valid_from"); RETURN NULL;',
+                    hash="5ca4d431fc8a4fc17b4ff8d4eb5636ef7968d96e",
                     operation="INSERT",
                     pgid="pgtrigger_added_insert_08a04",
                     table="network_boundaryset",
@@ -855,8 +864,8 @@ class Migration(migrations.Migration):
                 name="changed_update",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
                     condition="WHEN (OLD.* IS DISTINCT FROM NEW.*)",
-                    func='INSERT INTO "network_boundarysetevent" ("created_at", "datum", "id", "name", "pgh_context", "pgh_created_at", "pgh_label", "pgh_obj_id", "source", "valid_from") VALUES (NEW."created_at", NEW."datum", NEW."id", NEW."name", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, clock_timestamp(), \'changed\', NEW."id", NEW."source", NEW."valid_from"); RETURN NULL;',
-                    hash="4fa1754a358354d13304ffa8f11541a055e8c73f",
+                    func='INSERT INTO "network_boundarysetevent" ("created_at", "datum", "id", "name", "pgh_context", "pgh_created_at", "pgh_label", "pgh_obj_id", "points_placed_at", "source", "valid_from") VALUES (NEW."created_at", NEW."datum", NEW."id", NEW."name", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, clock_timestamp(), \'changed\', NEW."id", NEW."points_placed_at", NEW."source", NEW."valid_from"); RETURN NULL;',
+                    hash="c21bca77bc4c9c0c71aa7ed1e45550aa0b8d8fa8",
                     operation="UPDATE",
                     pgid="pgtrigger_changed_update_69d3d",
                     table="network_boundaryset",
@@ -869,8 +878,8 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(
                 name="removed_delete",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func='INSERT INTO "network_boundarysetevent" ("created_at", "datum", "id", "name", "pgh_context", "pgh_created_at", "pgh_label", "pgh_obj_id", "source", "valid_from") VALUES (OLD."created_at", OLD."datum", OLD."id", OLD."name", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, clock_timestamp(), \'removed\', OLD."id", OLD."source", OLD."valid_from"); RETURN NULL;',
-                    hash="9df6c30f2c8a772fc5a8ecf65878c9089e71fa98",
+                    func='INSERT INTO "network_boundarysetevent" ("created_at", "datum", "id", "name", "pgh_context", "pgh_created_at", "pgh_label", "pgh_obj_id", "points_placed_at", "source", "valid_from") VALUES (OLD."created_at", OLD."datum", OLD."id", OLD."name", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, clock_timestamp(), \'removed\', OLD."id", OLD."points_placed_at", OLD."source", OLD."valid_from"); RETURN NULL;',
+                    hash="285239ca445ed64d61be9bc1690249eea9c106df",
                     operation="DELETE",
                     pgid="pgtrigger_removed_delete_5bfaf",
                     table="network_boundaryset",

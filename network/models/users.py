@@ -139,6 +139,7 @@ class SignInCode(models.Model):
     class Purpose(models.TextChoices):
         SIGN_IN = "sign_in", _("sign in")
         RESET = "reset", _("set a password")
+        OPEN = "open", _("open an account")
 
     phone_hash = models.BinaryField(_("keyed hash of the phone"), max_length=16, editable=False)
     purpose = models.CharField(_("purpose"), max_length=10, choices=Purpose.choices)

@@ -11,13 +11,13 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from network import access, members
+from network.clock import now
 from network.forms import NameForm, PasswordForm, TitleForm, spaced
 from network.models import Membership, ServicePoint, User
 from network.views import passkeys

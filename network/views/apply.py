@@ -11,11 +11,13 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.timezone import localdate, now
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
 
 from network import atlas, opening, point_applications, points, tiles
+from network.clock import now
 from network.forms import PointApplicationForm
 from network.models import PointApplication, User
 from network.point_applications import Draft, Refused
@@ -98,6 +100,7 @@ def withdraw(request: HttpRequest, user: User, application_id: int) -> HttpRespo
 
 
 @own_page
+@require_safe
 def photo(request: HttpRequest, user: User, application_id: int) -> HttpResponse:
     found = PointApplication.objects.filter(pk=application_id, applicant=user).first()
     if found is None:
@@ -106,6 +109,7 @@ def photo(request: HttpRequest, user: User, application_id: int) -> HttpResponse
 
 
 @own_page
+@require_safe
 def tile(request: HttpRequest, user: User, zoom: int, x: int, y: int) -> HttpResponse:
     """The regions' borders and names, without who is appointed where."""
     return drawn(request, lambda asked: tiles.regions(asked, at=end_of(None), vacancies=False), zoom=zoom, x=x, y=y)

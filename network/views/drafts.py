@@ -24,11 +24,12 @@ from django.db import OperationalError
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.utils.dateparse import parse_date, parse_datetime
-from django.utils.timezone import get_current_timezone, is_naive, localtime, make_aware, now
+from django.utils.timezone import get_current_timezone, is_naive, localtime, make_aware
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from network import access, boundary_files, comparing, drafts, polygons, problems, prospects, publishing
+from network.clock import now
 from network.models import BoundarySet, DraftEdit, Level, RegionDraft, User
 from network.polygons import Geometry
 from network.prospects import Place, Prospect, Shape

@@ -28,7 +28,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from network import access, atlas, exports, tiles
+from network import access, atlas, exports, history, tiles
 from network.models import Level, Region, User
 from network.tables import Cell, Column
 from network.views.sign_in import homes_of
@@ -47,7 +47,8 @@ def for_staff(
     """A page about regions: for staff who may view regions, and what else is named by its permission.
 
     For everybody else who is signed in it does not exist. `data`: answered to a script, so that a stranger gets 401
-    and not the sign-in page. `posts`: the page has forms of its own; else it only reads.
+    and not the sign-in page. `posts`: the page has forms of its own; else it only reads. What they give as a reason
+    is the reason of all changes in the history.
     """
     methods = require_http_methods(["GET", "HEAD", "POST"]) if posts else require_safe
 
@@ -59,6 +60,8 @@ def for_staff(
                 return HttpResponse(status=401) if data else redirect_to_login(request.get_full_path())
             if not access.may_see_regions(request.user) or not request.user.has_perms(also):
                 raise Http404
+            if posts and request.method == "POST":
+                history.because(next(filter(None, map(request.POST.get, ("because", "answer", "reason"))), ""))
             return page(request, *args, **kwargs)
 
         return entered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -11,8 +12,8 @@ from django.contrib.auth import login
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.urls import Resolver404, resolve
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -20,6 +21,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from network import access, members
 from network.access import Purpose, Role
+from network.clock import now
 from network.forms import CodeForm, PhoneForm, ResetForm, SignInForm, spaced
 from network.messages import NotSent
 from network.models import User
@@ -30,6 +32,7 @@ MAP = ("/regions/", _("Map"))
 NAMES = {Role.MEMBER: _("Counter"), Role.STAFF: _("Administration"), Role.AGENT: _("My regions")}
 
 ASKED = "sign-in"  # in the session: the phone that a code was asked for, what for, and where to go afterwards
+APPLYING = {"apply", "vacancy"}  # pages for people who have no account yet
 SIGNED_IN_AT = "signed-in-at"  # in the session: seconds since the epoch
 
 
@@ -49,7 +52,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _sign_in_page(request, form)
     if by_code:
-        status = _send(request, form, Purpose.SIGN_IN)
+        status = _send(request, form, Purpose.OPEN if _applies(request) else Purpose.SIGN_IN)
         return redirect("sign-in-code") if status is None else _sign_in_page(request, form, status=status)
     try:
         user = access.sign_in(**form.cleaned_data, address=address_of(request), now=now())
@@ -86,7 +89,7 @@ def reset(request: HttpRequest) -> HttpResponse:
 def code(request: HttpRequest) -> HttpResponse:
     """Type the code that was sent, and for a reset the new password with it."""
     asked = request.session.get(ASKED)
-    if not asked or (isinstance(request.user, User) and asked["purpose"] == Purpose.SIGN_IN):
+    if not asked or (isinstance(request.user, User) and asked["purpose"] != Purpose.RESET):
         return redirect("sign-in")
     purpose = Purpose(asked["purpose"])
     form_class = ResetForm if purpose == Purpose.RESET else CodeForm
@@ -156,7 +159,12 @@ def _home(request: HttpRequest, user: User) -> HttpResponse:
 
 
 def _sign_in_page(request: HttpRequest, form: Form, *, status: int = 200) -> HttpResponse:
-    context = {"form": form, "next": wanted_page(request), "codes": access.may_send_codes()}
+    context = {
+        "form": form,
+        "next": wanted_page(request),
+        "codes": access.may_send_codes(),
+        "applies": _applies(request),
+    }
     return render(request, "network/sign_in.html", context, status=status)
 
 
@@ -166,8 +174,10 @@ def _code_page(
     context = {
         "form": form,
         "phone": asked["phone"],
+        "asked_for": asked["next"],
         "phone_spaced": spaced(asked["phone"]),
         "resets": asked["purpose"] == Purpose.RESET,
+        "opens": asked["purpose"] == Purpose.OPEN,
         "problem": problem,
         "minutes": access.CODE_LASTS.seconds // 60,
     }
@@ -215,6 +225,14 @@ def wanted_page(request: HttpRequest) -> str:
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
     return wanted if ours else ""
+
+
+def _applies(request: HttpRequest) -> bool:
+    """Whether somebody came to apply for a region or with a shop, for which a phone is enough."""
+    try:
+        return resolve(urlsplit(wanted_page(request)).path).url_name in APPLYING
+    except (Resolver404, ValueError):
+        return False
 
 
 def address_of(request: HttpRequest) -> str:

@@ -6,11 +6,11 @@ from datetime import date, datetime
 from typing import Annotated, Any
 
 from django.http import HttpRequest
-from django.utils.timezone import now
 from ninja import Query, Router, Schema, Status
 from pydantic import Field, ValidationError
 
 from network import geocoding, points
+from network.clock import now
 from network.models import ServicePoint
 from network.rows import Latitude, Longitude
 from pickup import forms, orders, tasks

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class PickupConfig(AppConfig):
@@ -7,4 +8,6 @@ class PickupConfig(AppConfig):
 
     def ready(self) -> None:
         # Tasks are sent from web requests and commands too: the configured Celery application must exist there.
-        from pickup.config import celery  # noqa: F401
+        from pickup.config import celery, checks, roles  # noqa: F401
+
+        post_migrate.connect(roles.after_migrate, sender=self)

@@ -4,9 +4,10 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
-from celery.signals import task_postrun
+from celery.signals import beat_init, task_postrun, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pickup.config.settings")
 
@@ -29,3 +30,17 @@ def show_life(**_: object) -> None:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as watcher:
                 watcher.settimeout(1)
                 watcher.sendto(b"WATCHDOG=1", address.replace("@", "\0", 1) if address[0] == "@" else address)
+
+
+def refuse_unsafe(**_: Any) -> None:
+    """End before the first task where the settings are not safe."""
+    from pickup.config import checks
+
+    try:
+        checks.refuse_unsafe("worker")
+    except checks.Refused as reason:  # Celery would log it and go on
+        raise SystemExit(str(reason)) from reason
+
+
+worker_init.connect(refuse_unsafe)
+beat_init.connect(refuse_unsafe)

@@ -46,14 +46,22 @@ def library_of(package: str, pattern: str) -> str | None:
     return found[0] if found else None
 
 
-def database_from(url: str) -> dict[str, Any]:
-    """A libpq URL as Django's dictionary; libpq itself does the parsing, unix sockets and options included."""
+def database_from(url: str, role: str) -> dict[str, Any]:
+    """A libpq URL as Django's dictionary; libpq itself does the parsing, unix sockets and options included.
+
+    `role` is taken when a connection is made, where the login is another one: see docs/decisions/0016-roles.md.
+    """
     parts = conninfo_to_dict(url)
     known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     options: dict[str, Any] = {name: value for name, value in parts.items() if name not in known}
-    options["options"] = (
-        "-c lock_timeout=3s -c statement_timeout=10s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+    # Nothing fails a test for having taken long on a slow machine; the database itself is made within one transaction.
+    wait, patience = ("30s", "120s") if TESTING else ("3s", "10s")
+    limits = (
+        f"-c lock_timeout={wait} -c statement_timeout={patience} -c idle_in_transaction_session_timeout={patience}"
+        " -c timezone=UTC"
     )
+    taken = f"-c role={role}" if role else ""
+    options["options"] = f"{parts.get('options') or ''} {limits} {taken}".strip()
     if not TESTING:
         # After a restart of the database the pool tries when somebody asks, and not at longer and longer pauses.
         options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10, "max_lifetime": 600, "reconnect_timeout": 3}
@@ -100,6 +108,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "pickup.api.front.front",
     "network.views.limits.refuse_huge",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -109,6 +118,7 @@ MIDDLEWARE = [
     "network.history.HistoryMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "pickup.config.away.AwayMiddleware",
 ]
 ROOT_URLCONF = "pickup.config.urls"
 WSGI_APPLICATION = "pickup.config.wsgi.application"
@@ -127,7 +137,11 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": database_from(os.environ.get("DATABASE_URL", "postgresql:///pickup"))}
+DATABASES = {
+    "default": database_from(
+        os.environ.get("DATABASE_URL", "postgresql:///pickup"), os.environ.get("DATABASE_ROLE", "")
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 PGHISTORY_FOREIGN_KEY_FIELD = pghistory.ForeignKey(db_index=False)
@@ -189,6 +203,9 @@ if not SECURE:
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# A key may call so often in each web process, and forty seconds' worth at once; see pickup/api/front.py.
+API_CALLS_PER_S = int(os.environ.get("PICKUP_API_CALLS_PER_S", "500"))
 
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "redis://localhost:6379/0")
 CELERY_TASK_ACKS_LATE = True

@@ -1,6 +1,8 @@
 """Background work that loses nothing: tries of waiting orders, one row for each period of a job. And pickups are paid by
 the rules of their moment, whoever changes them meanwhile."""
 
+import pgtrigger.compiler
+import pgtrigger.migrations
 from django.db import migrations, models
 
 RULES_OF_THE_MOMENT = """
@@ -38,6 +40,35 @@ class Migration(migrations.Migration):
             model_name="order",
             name="next_try_at",
             field=models.DateTimeField(editable=False, null=True, verbose_name="next try"),
+        ),
+        pgtrigger.migrations.RemoveTrigger(
+            model_name="order",
+            name="changed_update",
+        ),
+        migrations.AddField(
+            model_name="orderevent",
+            name="next_try_at",
+            field=models.DateTimeField(editable=False, null=True, verbose_name="next try"),
+        ),
+        migrations.AddField(
+            model_name="orderevent",
+            name="tries",
+            field=models.SmallIntegerField(db_default=0, editable=False, verbose_name="tries"),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name="order",
+            trigger=pgtrigger.compiler.Trigger(
+                name="changed_update",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    condition="WHEN (OLD.\"status\" = 'review' AND NOT (NEW.\"status\" = 'review'))",
+                    func='INSERT INTO "pickup_orderevent" ("id", "next_try_at", "pgh_context", "pgh_created_at", "pgh_label", "pgh_obj_id", "review_reason", "status", "tries") VALUES (NEW."id", NEW."next_try_at", COALESCE(NULLIF(CURRENT_SETTING(\'pghistory.context_metadata\', TRUE), \'\'), NULL)::JSONB, clock_timestamp(), \'changed\', NEW."id", NEW."review_reason", NEW."status", NEW."tries"); RETURN NULL;',
+                    hash="da6fc4396836264ffd9f6e3be7aa082b1ac532d7",
+                    operation="UPDATE",
+                    pgid="pgtrigger_changed_update_0b691",
+                    table="pickup_order",
+                    when="AFTER",
+                ),
+            ),
         ),
         migrations.CreateModel(
             name="JobRun",

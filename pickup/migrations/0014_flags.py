@@ -80,8 +80,8 @@ WITHOUT = """
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("network", "0010_boundary_set_history"),
-        ("pickup", "0010_order_history"),
+        ("network", "0010_roles"),
+        ("pickup", "0010_roles"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

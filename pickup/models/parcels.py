@@ -262,6 +262,7 @@ class PickupCode(models.Model):
     code_hash = models.BinaryField(_("keyed hash of the code"), max_length=32, editable=False)
     link_hash = models.BinaryField(_("hash of the link"), max_length=32, unique=True, editable=False)
     attempts = models.SmallIntegerField(_("attempts"), default=0)
+    paused_until = models.DateTimeField(_("typed codes rest until"), null=True, blank=True)
     page_attempts = models.SmallIntegerField(_("attempts on the page"), default=0)
 
     class Meta:

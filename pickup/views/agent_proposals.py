@@ -8,12 +8,12 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from network import agents, atlas, proposals
+from network.clock import now
 from network.models import Agent, PointProposal, User
 from pickup import agency
 from pickup.views.agent import for_agent, shown

@@ -14,12 +14,13 @@ from django.core.paginator import Paginator
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.timezone import get_current_timezone, localdate, localtime, now
+from django.utils.timezone import get_current_timezone, localdate, localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 
-from network import agents, applications, atlas, history, tiles
+from network import agents, applications, atlas, tiles
+from network.clock import now
 from network.models import Appointment, AppointmentApplication, Level, Region, User
 from network.views.regions import PER_PAGE, asked_level, for_staff
 from network.views.sign_in import homes_of
@@ -238,7 +239,7 @@ def _application(
 ) -> HttpResponse:
     at = now()
     until = applications.held_until(row.region, at=at)
-    begins = localdate(until) if until else localdate()
+    begins = localdate(until or at)
     same = AppointmentApplication.objects.filter(region=row.region).exclude(pk=row.pk)
     own = AppointmentApplication.objects.filter(user=row.user).exclude(pk=row.pk)
     context = {
@@ -376,7 +377,6 @@ def _end(request: HttpRequest, row: Appointment) -> HttpResponse:
     form = EndForm(request.POST)
     if not form.is_valid():
         return _appointment(request, row, end=form, status=400)
-    history.because(form.cleaned_data["reason"])
     try:
         ended = agents.end(appointment_id=row.pk, by=request.user, now=now(), **form.cleaned_data)
     except agents.NoReason:
@@ -397,7 +397,6 @@ def _renew(request: HttpRequest, row: Appointment) -> HttpResponse:
     if not form.is_valid():
         return _appointment(request, row, renew=form, status=400)
     status = 409
-    history.because(form.cleaned_data["reason"])
     try:
         made = agents.renew(appointment_id=row.pk, by=request.user, **form.cleaned_data)
     except agents.BadPeriod:

@@ -133,6 +133,7 @@ TEXTS: dict[str, Any] = {
     "on_device": _("Checked on this device. It is sent when the network is back."),
     "handed_over_at": _("Handed over {at}"),
     "handed_over_by": _("Handed over {at} by {by}"),
+    "codes_rest": _("Too many wrong codes: no typed code until {at}. The QR code works."),
     "here_pickup": _("Handed over on this device, not sent yet."),
     "not_recorded": _("Nothing was recorded: this device is full and there is no network."),
     "not_recorded_next": _("Write the number down, and scan it again when the network is back."),

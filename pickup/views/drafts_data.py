@@ -6,10 +6,10 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from network import boundaries, publishing
+from network import boundaries, history, publishing
+from network.clock import now
 from network.models import RegionDraft
 from network.views.drafts import (
     Refused,
@@ -104,6 +104,7 @@ def draft_publish(request: HttpRequest, draft_id: int) -> HttpResponse:
     if draft.status == RegionDraft.Status.OPEN and draft.version == version:
         _refuse_unseen(draft, told, since)
     user = editor_of(request)
+    history.because(reason)
     try:
         done = publishing.publish(draft_id, version=version, since=since, by=user, now=at, name=name, reason=reason)
     except publishing.InThePast as past:

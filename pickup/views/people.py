@@ -10,12 +10,12 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from network import access, members
+from network.clock import now
 from network.forms import InviteForm, TitleForm
 from network.models import Device, Membership, Pairing, User
 from pickup.views.doors import COOKIE, Worker, at_counter, remember, shown

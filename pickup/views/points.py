@@ -14,12 +14,13 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.timezone import localdate, now
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 
 from network import assignment, atlas, point_applications, points, tiles
+from network.clock import now
 from network.forms import PlaceForm, spaced
 from network.models import Pause, PointApplication, ServicePoint, Size, User
 from network.views.apply import map_config
@@ -335,8 +336,9 @@ def _change(request: HttpRequest, point: ServicePoint, at: datetime) -> dict[str
     values, seen = form.values(), request.POST.get("version", "")
     keep = request.POST.get("keep") == "1"
     previewed = point_edits.seal(point.pk, values, seen)
+    saves = request.POST.get("previewed") == previewed and "save" in request.POST
     try:
-        if request.POST.get("previewed") == previewed and "save" in request.POST:
+        if saves and _why(request):
             moved = point_edits.save(
                 point=point, values=values, seen=seen, keep_expected=keep, by=_staff(request), now=at
             )
@@ -357,8 +359,17 @@ def _change(request: HttpRequest, point: ServicePoint, at: datetime) -> dict[str
         "losers": [(loser, WHY[loser.why]) for loser in impact.losers[: point_edits.SHOWN]],
         "past_why": past_why,
         "previewed": previewed,
+        "why": request.POST.get("because", ""),
         "keep": keep,
     }
+
+
+def _why(request: HttpRequest) -> str:
+    """The reason for the history (network.history.because); it is missed in a message."""
+    why = request.POST.get("because", "").strip()
+    if not why:
+        messages.error(request, _("Say why: the reason stands in the history."))
+    return why
 
 
 def _instead(losers: Sequence[Loser]) -> list[tuple[ServicePoint | None, int, int]]:
@@ -432,6 +443,8 @@ def _suspend(request: HttpRequest, point: ServicePoint, at: datetime) -> dict[st
 
 
 def _activate(request: HttpRequest, point: ServicePoint, at: datetime) -> dict[str, Any] | None:
+    if not _why(request):
+        return {"problem": "activate"}
     try:
         closings.resume(point=point, by=_staff(request))
     except closings.Refused as refused:

@@ -20,12 +20,12 @@ from django.core import signing
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
 from network import access
+from network.clock import now
 from network.models import ServicePoint, User
 from pickup import asking, codes, delegation, disputes, holding, notices, orders, parcels, recipients, tasks
 from pickup.models import Delegation, Dispute, Notice, Parcel, PickupCode

@@ -19,12 +19,12 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 
 from network import atlas
+from network.clock import now
 from network.models import Region, ServicePoint, User
 from network.views.regions import allow_tiles, for_staff, tile_template
 from network.views.sign_in import homes_of

@@ -15,6 +15,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from network import clock
 from network.points import midnight
 from pickup import notices, parcels, stock, tasks
 from pickup.models import Parcel
@@ -113,7 +114,7 @@ def _send_again(request: HttpRequest, worker: Worker) -> HttpResponse:
         messages.error(request, _("This parcel does not wait here any more."))
     else:
         try:
-            notices.resend(parcel, now=now())
+            notices.resend(parcel, now=clock.now())
         except notices.NotResent as refused:
             messages.error(request, refused.words)
         else:

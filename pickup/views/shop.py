@@ -11,12 +11,13 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.timezone import localdate, localtime, now
+from django.utils.timezone import localdate, localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from network import opening, points
+from network.clock import now
 from network.models import NOTICE_LETTERS, Closing, Pause, ServicePoint, User, VisitorNotice
 from network.views.hours_form import WEEKDAYS, day_from
 from pickup import closings, stock

@@ -17,12 +17,13 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.timezone import localdate, localtime, now
+from django.utils.timezone import localdate, localtime
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from network import history
+from network.clock import now
 from network.models import Level, Region, User
 from network.views.sign_in import homes_of
 from pickup import ledger, tariffs
@@ -78,10 +79,10 @@ class DraftForm(forms.Form):
     def amounts(self) -> Iterable[forms.BoundField]:
         return [self[name] for name in AMOUNTS]
 
-    def tariff(self) -> Tariff:
+    def tariff(self, *, valid_from: datetime) -> Tariff:
         """The draft, with a date that no row has."""
         amounts = {name: self.cleaned_data[name] for name in AMOUNTS}
-        return Tariff(currency=self.currency, valid_from=now(), **amounts)
+        return Tariff(currency=self.currency, valid_from=valid_from, **amounts)
 
     def span(self) -> tuple[datetime, datetime]:
         """The month's first moment, and the first after it."""
@@ -145,7 +146,7 @@ def tariffs_page(request: HttpRequest) -> HttpResponse:
     }
     if draft.is_bound and draft.is_valid():
         first, end = draft.span()
-        told = tariffs.preview(draft.tariff(), first=first, end=end, level=draft.cleaned_data["level"])
+        told = tariffs.preview(draft.tariff(valid_from=at), first=first, end=end, level=draft.cleaned_data["level"])
         context["preview"] = preview_shown(told, draft.currency)
         context["month"] = draft.cleaned_data["month"]
     context["export"] = {"name": "admin:pickup.tariff", "query": ""}
@@ -155,11 +156,9 @@ def tariffs_page(request: HttpRequest) -> HttpResponse:
 def saved(user: User, draft: DraftForm, version: VersionForm) -> bool:
     """Make the draft a version and say who did; what is wrong is put at its field."""
     told = version.cleaned_data
-    tariff = draft.tariff()
-    tariff.name, tariff.valid_from = (
-        told["name"],
-        datetime.combine(told["begins"], time(), ZoneInfo(settings.TIME_ZONE)),
-    )
+    begins = datetime.combine(told["begins"], time(), ZoneInfo(settings.TIME_ZONE))
+    tariff = draft.tariff(valid_from=begins)
+    tariff.name = told["name"]
     tariff.hold_days, tariff.payable_after_hours = told["hold_days"], told["payable_after_hours"]
     try:
         tariffs.add(tariff, now=now())

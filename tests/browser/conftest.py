@@ -16,7 +16,7 @@ LOUD = ("error", "warning")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 DRIVER_NOISE = "GL Driver Message"  # the software renderer complains about its own speed
-PATIENCE_MS = 30_000  # the machines that run this may be slow and busy
+PATIENCE_MS = 120_000  # the machines that run this may be slow and busy
 
 expect.set_options(timeout=PATIENCE_MS)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.core.cache import cache
-from django.utils.timezone import now
+from django.utils.timezone import localtime, now
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from network import proposals
@@ -88,7 +88,7 @@ def settled(page: Page) -> None:
 
 @on_both_screens
 def test_every_page_fits_can_be_touched_and_read_aloud(page: Page, scene: Scene, live_server: Any) -> None:
-    day = f"{now():%Y-%m-%d}"
+    day = f"{localtime(now()):%Y-%m-%d}"
     pages = [
         (None, ["/vacancies/?level="]),
         (scene.applicant, ["/vacancies/CN-S/", "/vacancies/440300/", "/vacancies/mine/"]),

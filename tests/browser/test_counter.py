@@ -280,17 +280,25 @@ def test_what_was_wrong_is_said_at_the_field(
     assert parcel.code.attempts == 0
 
 
-def test_after_five_wrong_codes_only_the_qr_works(
+def test_typed_codes_rest_after_three_wrong_ones_and_after_five_only_the_qr_works(
     open_counter: Callable[..., Page], scanner: Scanner, point: ServicePoint
 ) -> None:
     parcel = make_ready_parcel(scanner, point)
     page = open_counter()
     wedge(page, parcel.barcode)
     expect(page.locator("[data-chosen]")).to_be_visible()
-    for left in range(5):
+    rows = page.locator("#done-rows li")
+    for number in range(1, 4):
         wedge(page, wrong_code_for(parcel))
-        expect(page.locator("#done-rows li")).to_have_count(left + 1)
+        expect(rows).to_have_count(number)
     expect(answer(page, "wrong_code")).to_be_visible()
+    wedge(page, code_of(parcel))
+    expect(answer(page, "code_locked")).to_contain_text("Too many wrong codes: no typed code until")
+    for number in range(5, 7):
+        factories.let_rest_end(parcel)
+        wedge(page, wrong_code_for(parcel))
+        expect(rows).to_have_count(number)
+    factories.let_rest_end(parcel)
     wedge(page, code_of(parcel))
     expect(answer(page, "code_locked")).to_contain_text("Only the QR code works now.")
     enter(page, token_of(parcel))

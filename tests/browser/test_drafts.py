@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 from network import boundaries
 from network.models import Boundary, DraftShape, Level, Region, RegionDraft, User
 from tests import factories
-from tests.browser.conftest import DRIVER_NOISE, WEBGL, enter_as, launch, listen
+from tests.browser.conftest import DRIVER_NOISE, PATIENCE_MS, WEBGL, enter_as, launch, listen
 from tests.factories import chain_ids, make_point
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,7 +58,7 @@ def page(
     context = browser.new_context(
         viewport={"width": width, "height": height}, locale="en-GB", base_url=live_server.url, reduced_motion="reduce"
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MS)
     enter_as(context, admin, live_server.url)
     complaints: list[str] = []
     opened = context.new_page()

@@ -220,7 +220,7 @@ def test_an_owner_pairs_a_phone_and_sees_that_it_has_come(page: Page, browser: B
     new_phone.get_by_role("button", name="Yes, pair this device").click()
     new_phone.wait_for_url(f"**/counter/{point.pk}/")
     new_phone.context.close()
-    expect(page.get_by_role("strong").filter(has_text="Till phone")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("strong").filter(has_text="Till phone")).to_be_visible()
     assert Device.objects.get(user=None).name == "Till phone"
     assert fits(page)
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 from network.models import Closing, Level, PointApplication, Region, ServicePoint, User
 from pickup.models import Parcel
 from tests import factories
-from tests.browser.conftest import DRIVER_NOISE, LOUD, WEBGL, enter_as, fits, launch
+from tests.browser.conftest import DRIVER_NOISE, LOUD, PATIENCE_MS, WEBGL, enter_as, fits, launch
 from tests.factories import chain_ids, make_parcel, make_point
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,7 +52,7 @@ def opened(browser: Browser, live_server: Any) -> Iterator[Any]:
                 | options
             )
         )
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         enter_as(context, user, live_server.url)
         page = context.new_page()
@@ -214,6 +214,7 @@ def test_a_point_is_changed_after_its_preview_and_then_closed(
     settled(page)
     healthy(page)
     assert ServicePoint.objects.get(pk=point.pk).capacity == 10
+    page.get_by_label("Why (it stands in the history)").first.fill("the shelf broke")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("2 orders on their way go elsewhere.")).to_be_visible()
     assert Parcel.objects.filter(service_point=point).count() == 1

@@ -67,13 +67,13 @@ def page(
 
 def settled(page: Page) -> dict[str, str]:
     """Wait until everything is drawn and return what the map says of it."""
-    expect(page.locator("#map")).to_have_attribute("data-state", "idle", timeout=30_000)
+    expect(page.locator("#map")).to_have_attribute("data-state", "idle")
     told: dict[str, str] = page.locator("#map").evaluate("map => ({...map.dataset})")
     return told
 
 
 def drawn_within(page: Page, name: str, number: str) -> None:
-    expect(page.locator("#map")).to_have_attribute(f"data-{name}", number, timeout=30_000)
+    expect(page.locator("#map")).to_have_attribute(f"data-{name}", number)
 
 
 @on_both_screens

@@ -12,15 +12,17 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from pickup.config import roles
 from pickup.config.launcher.home import Home
 from pickup.config.launcher.servers import Servers
 from pickup.config.settings import PICKUP_HOME
 from tests.faults.live import Live, until
+from tests.leftovers import none_left
 
 
 @pytest.fixture(scope="session")
 def one_network() -> Iterator[Live]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, none_left(Path(folder)):
         Path(folder).chmod(0o755)  # the servers' user must be able to enter
         home = Home(Path(folder))
         home.make()
@@ -65,7 +67,9 @@ def live(one_network: Live, django_db_blocker: DjangoDbBlocker) -> Iterator[Live
     before = dict(connection.settings_dict)
     with django_db_blocker.unblock():
         connection.close()
-        there = {"HOST": str(one_network.servers.sockets), "USER": "postgres", "NAME": "pickup"}
+        options = before["OPTIONS"]
+        as_login = options | {"options": options["options"].replace(f"-c role={roles.WEB}", "")}
+        there = {"HOST": str(one_network.servers.sockets), "USER": "postgres", "NAME": "pickup", "OPTIONS": as_login}
         connection.settings_dict |= there
         one_network.meet_again()
         until(is_emptied, say="the database is empty")

@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,7 @@ class Live:
     # Its doors
 
     def post(self, path: str, key: str, body: Any, *, port: int | None = None) -> tuple[int, bytes]:
-        link = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
+        link = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=300)
         try:
             headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
             link.request("POST", f"/api/v1/{path}", json.dumps(body).encode(), headers)
@@ -200,3 +201,15 @@ def children_of(pid: int) -> list[int]:
         if int(fields[1]) == pid and fields[0] != "Z":
             found.append(int(stat.parent.name))
     return sorted(found)
+
+
+@contextmanager
+def stopped(*pids: int) -> Iterator[None]:
+    """Processes that stand still for a while, as on a machine that was suspended."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)

@@ -54,7 +54,7 @@ class Proxy:
 
     def _connect(self) -> socket.socket:
         if isinstance(self.to, tuple):
-            return socket.create_connection(self.to, timeout=60)
+            return socket.create_connection(self.to, timeout=300)
         far = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         far.connect(str(self.to))
         return far

@@ -24,7 +24,7 @@ from pickup.config.launcher import processes
 from pickup.models import JobRun, Notice, Order, Parcel
 from tests import factories
 from tests.factories import code_of, make_device, make_merchant, make_point, make_ready_parcel, scanner_of, token_of
-from tests.faults.live import Live, children_of, until
+from tests.faults.live import Live, children_of, stopped, until
 
 
 def an_order(number: int) -> dict[str, Any]:
@@ -87,17 +87,6 @@ def test_every_order_is_located_assigned_and_told_whatever_is_killed(live: Live,
     assert set(messages) == {f"PN-{number}" for number in range(placed)}
     # A sender that is killed between the gateway's yes and its note of it sends that one message once more.
     assert len(messages) - placed <= len(faults)
-
-
-@contextmanager
-def stopped(*pids: int) -> Iterator[None]:
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

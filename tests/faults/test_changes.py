@@ -24,6 +24,7 @@ from pickup import fees, ledger
 from pickup.models import Handover, Parcel, Posting, Tariff
 from tests.factories import make_agent, make_user, token_of
 from tests.faults.test_races import HAND_OVER_SQL, a_shop, at_once, post, post_scan
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SOON = timedelta(milliseconds=150)
@@ -202,8 +203,8 @@ def test_a_pickup_beside_a_change_is_paid_by_the_rules_of_its_moment(guarded: bo
 
 
 def replace_hand_over(sql: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
+    with as_owner(), connection.cursor() as cursor:
+        cursor.execute(sql)
 
 
 def pickups_wait() -> bool:

@@ -17,6 +17,7 @@ from pickup.models import Order, Parcel
 from tests import factories
 from tests.factories import make_point
 from tests.faults.test_races import orders_for
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PATIENCE_S = 30
@@ -106,7 +107,7 @@ def while_a_sweep_has_not_committed(point: ServicePoint, act: Any) -> None:
 
 
 def until_somebody_waits_for_a_lock() -> None:
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:  # others do not see what whose session waits for
         for _ in range(600):
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"

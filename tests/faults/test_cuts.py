@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ import pytest
 from pickup import ledger
 from pickup.models import Handover, Posting, Scan
 from tests.benchmarks import scene
-from tests.faults.live import Live, a_scan, free_port, side_by_side, until
+from tests.faults.live import Live, a_scan, children_of, free_port, side_by_side, stopped, until
 from tests.faults.proxy import Proxy
 
 
 @contextmanager
-def web_server(live: Live, database_port: int) -> Iterator[int]:
-    """Another web server of the same network, that reaches its database through a port."""
+def web_server(live: Live, database_port: int, *, process: list[int] | None = None) -> Iterator[int]:
+    """Another web server of the same network, that reaches its database through a port; tells its process."""
     port = free_port()
     url = live.servers.urls()["DATABASE_URL"]
     # Whatever role it is: only the way there is another one.
@@ -40,6 +41,8 @@ def web_server(live: Live, database_port: int) -> Iterator[int]:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+    if process is not None:
+        process.append(web.pid)
     try:
         until(lambda: is_up(live, port), say="the web server behind the proxy is there")
         yield port
@@ -100,3 +103,28 @@ def test_the_scan_id_is_what_makes_a_retry_safe(live: Live, same_scan_id: bool, 
             verdicts.append(json.loads(live.insist("scans", key, retry))["verdict"])
     assert verdicts == [verdict] * 10
     assert Handover.objects.count() == 10
+
+
+def test_a_web_server_that_stops_in_the_midst_and_wakes_later_hands_nothing_over_twice(live: Live) -> None:
+    """What it held when it was stopped was asked again elsewhere meanwhile, by the same device and by another one."""
+    jobs, _ = scene.make_ready_parcels(60, shops=1)
+    scans = [(key, a_scan(token)) for key, token in jobs]
+    socket, process = Path(live.servers.sockets) / ".s.PGSQL.5432", list[int]()
+    with Proxy(socket) as behind, web_server(live, behind.port, process=process) as web, ThreadPoolExecutor(8) as pool:
+        late = [pool.submit(live.post, "scans", *job, port=web) for job in scans]
+        until(lambda: sum(one.done() for one in late) > 8, say="it has begun")
+        frozen = [process[0], *children_of(process[0])]
+        with stopped(*frozen):
+            meanwhile = list(side_by_side(scans, lambda job: live.insist("scans", *job)))
+            others = [(key, a_scan(scan["token"])) for key, scan in scans]
+            seconds = list(side_by_side(others, lambda job: live.insist("scans", *job)))
+            assert not all(one.done() for one in late), "it holds some of them"
+        woken = [one.result() for one in late]
+    assert {json.loads(answer)["verdict"] for answer in meanwhile} <= {"ok", "ok_repeat"}
+    assert {json.loads(answer)["verdict"] for answer in seconds} == {"already_collected"}
+    assert {status for status, _ in woken} <= {200, 503}
+    for (status, answer), heard in zip(woken, meanwhile, strict=True):
+        assert status == 503 or told(answer) == told(heard), "whoever wakes late says what was said already"
+    assert Handover.objects.count() == 60
+    assert Counter(Posting.objects.values_list("kind", flat=True))["point_fee"] == 60
+    assert ledger.faults() == []

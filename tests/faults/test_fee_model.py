@@ -23,6 +23,7 @@ from pickup.models import ledger as ledger_models
 from pickup.models import settlements as settlement_models
 from pickup.models import tariffs as tariff_models
 from tests import factories
+from tests.roles import as_owner
 
 LEVELS = (
     Level.CUSTOM,
@@ -99,7 +100,8 @@ def test_fees_equal_a_model_with_exact_fractions(is_long: bool) -> None:
             assert {region: Fraction(minor, 100) for region, minor in got.items() if minor} == {
                 region: share for region, share in expected.items() if share
             }, (tariff.name, ceilings, tariff.cap_minor)
-        Tariff.objects.filter(name__startswith="generated").delete()
+        with as_owner():
+            Tariff.objects.filter(name__startswith="generated").delete()
 
 
 def fee_parts(tariff_ids: Sequence[int], chains: Sequence[Sequence[int]]) -> list[dict[int, int]]:

@@ -86,7 +86,7 @@ def test_64_clicks_at_once_for_eight_parcels_of_one_number_queue_five_messages(s
 
 def test_control_without_the_lock_a_number_gets_more_than_five(shop: Scanner) -> None:
     own = quiet_parcels(shop, 16)
-    together = Barrier(16, timeout=30)
+    together = Barrier(16, timeout=120)
     check = notices._check_limits
 
     def check_with_all_others(*args: Any, **fields: Any) -> None:
@@ -185,7 +185,7 @@ def test_the_last_places_of_a_point_are_chosen_once(chain: object) -> None:
 def test_control_without_the_second_count_a_point_is_oversold(chain: object) -> None:
     coming = coming_parcels(16)
     small = make_point(lat=22.541, capacity=3)
-    together = Barrier(16, timeout=30)
+    together = Barrier(16, timeout=120)
 
     def uncounted(ids: set[int]) -> dict[int, int]:
         together.wait()

@@ -37,6 +37,7 @@ from pickup import ledger
 from pickup.models import Parcel, Posting
 from tests import factories
 from tests.factories import make_appointment, make_point, make_ready_parcel, make_region, make_user, pick_up
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,13 +126,13 @@ def test_of_two_edits_at_once_one_is_refused() -> None:
 @contextmanager
 def without_the_lock() -> Iterator[None]:
     """Both read the state before either writes: the lock of publications is gone, and they meet after their checks."""
-    meeting, refuse = Barrier(2, timeout=20), publishing._refuse
+    meeting, refuse = Barrier(2, timeout=120), publishing._refuse
 
     def check_and_meet(prospect: Any) -> None:
         refuse(prospect)
         meeting.wait()
 
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE network_boundary DISABLE TRIGGER boundary_publications_queue")
         cursor.execute("ALTER TABLE network_boundary DISABLE TRIGGER boundaries_do_not_overlap")
     try:
@@ -141,7 +142,7 @@ def without_the_lock() -> Iterator[None]:
         ):
             yield
     finally:
-        with connection.cursor() as cursor:
+        with as_owner(), connection.cursor() as cursor:
             cursor.execute("ALTER TABLE network_boundary ENABLE TRIGGER boundaries_do_not_overlap")
             cursor.execute("ALTER TABLE network_boundary ENABLE TRIGGER boundary_publications_queue")
 

@@ -30,6 +30,7 @@ from pickup import ledger, orders
 from pickup.models import Account, Handover, Order, Parcel, Posting, Scan
 from tests import factories
 from tests.factories import make_appointment, make_device, make_merchant, make_point, make_ready_parcel, token_of
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -122,15 +123,15 @@ MEET_AT_THE_PARCEL = """
 def hand_over_without_its_guards() -> Iterator[None]:
     """The same function without the row lock, in a database without the constraints that would stop it anyway."""
     unguarded = HAND_OVER_SQL.replace("FOR UPDATE", "").replace("v_now := clock_timestamp();", MEET_AT_THE_PARCEL)
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("DROP INDEX handover_once")
         cursor.execute("ALTER TABLE pickup_parcel DISABLE TRIGGER moves_by_the_table")
-        cursor.execute(unguarded.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
+        cursor.execute(unguarded)
     try:
         yield
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute(HAND_OVER_SQL.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
+        with as_owner(), connection.cursor() as cursor:
+            cursor.execute(HAND_OVER_SQL)
             call_command("flush", verbosity=0, interactive=False)
             cursor.execute(
                 "CREATE UNIQUE INDEX handover_once ON pickup_handover (parcel_id) WHERE undone_by_id IS NULL"
@@ -190,7 +191,7 @@ def test_control_without_the_second_count_points_are_oversold() -> None:
     region_ids = factories.chain_ids(factories.make_chain())
     point = make_point(capacity=10)
     orders_for(14, region_ids)
-    one_has_chosen, both_have_chosen = Event(), Barrier(2, timeout=30)
+    one_has_chosen, both_have_chosen = Event(), Barrier(2, timeout=120)
 
     def uncounted(point_ids: set[int]) -> dict[int, int]:
         one_has_chosen.set()  # its orders are locked: the other sweep takes the rest

@@ -19,6 +19,7 @@ from network.applications import Status
 from network.models import Agent, Appointment, AppointmentApplication, Level, Region, User
 from tests import factories
 from tests.factories import make_application, make_appointment, make_user
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 Chain = dict[Level, Region]
@@ -312,7 +313,12 @@ REWRITES = {
 @pytest.mark.parametrize("change", REWRITES.values(), ids=list(REWRITES))
 def test_the_database_refuses_to_rewrite_an_appointment(district: Region, change: str) -> None:
     row = make_appointment(district)
-    with pytest.raises((IntegrityError, InternalError)), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        as_owner(),
+        pytest.raises((IntegrityError, InternalError)),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(f"UPDATE network_appointment SET {change} WHERE id = %s", [row.pk])
 
 
@@ -321,7 +327,12 @@ def test_nothing_of_it_is_deleted_or_emptied(district: Region, table: str) -> No
     make_appointment(district)
     make_application(district)
     for statement in (f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
-        with pytest.raises((IntegrityError, InternalError)), transaction.atomic(), connection.cursor() as cursor:
+        with (
+            as_owner(),
+            pytest.raises((IntegrityError, InternalError)),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
             cursor.execute(f"SET CONSTRAINTS ALL IMMEDIATE; {statement}")
 
 
@@ -329,7 +340,12 @@ def test_nothing_of_it_is_deleted_or_emptied(district: Region, table: str) -> No
 def test_a_decided_application_stays_as_it_was_written(district: Region, staff: User, change: str) -> None:
     row = make_application(district)
     applications.refuse(application_id=row.pk, answer="Too far away", by=staff, now=now())
-    with pytest.raises((IntegrityError, InternalError)), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        as_owner(),
+        pytest.raises((IntegrityError, InternalError)),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(f"UPDATE network_appointmentapplication SET {change} WHERE id = %s", [row.pk])
 
 
@@ -418,18 +434,18 @@ def test_without_the_constraint_both_would_hold_the_region() -> None:
     region = factories.make_region("440305", "南山区", Level.DISTRICT)
     rows = [make_application(region), make_application(region)]
     constraint = next(one for one in Appointment._meta.constraints if one.name == "appointment_one_agent_at_a_time")
-    with connection.schema_editor() as editor:
+    with as_owner(), connection.schema_editor() as editor:
         editor.remove_constraint(Appointment, constraint)
     try:
         assert two_approvals(rows, staff, now()) == ["approved", "approved"]
         assert Appointment.objects.count() == 2
     finally:
-        with connection.cursor() as cursor:
+        with as_owner(), connection.cursor() as cursor:
             cursor.execute("ALTER TABLE network_appointment DISABLE TRIGGER USER")
             cursor.execute("ALTER TABLE network_appointmentapplication DISABLE TRIGGER USER")
             cursor.execute("DELETE FROM network_appointmentapplication")
             cursor.execute("DELETE FROM network_appointment")
             cursor.execute("ALTER TABLE network_appointment ENABLE TRIGGER USER")
             cursor.execute("ALTER TABLE network_appointmentapplication ENABLE TRIGGER USER")
-        with connection.schema_editor() as editor:
+        with as_owner(), connection.schema_editor() as editor:
             editor.add_constraint(Appointment, constraint)

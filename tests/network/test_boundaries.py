@@ -23,6 +23,7 @@ from network import boundaries, polygons
 from network.boundaries import Draft, Published, publish
 from network.models import Boundary, BoundaryOverlap, BoundarySet, Level, Region, RegionAlias
 from tests.factories import LONG_AGO, make_region
+from tests.roles import as_owner
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("english")]
 MONDAY = datetime(2026, 11, 16, tzinfo=UTC)
@@ -485,7 +486,8 @@ def test_boundaries_of_different_times_do_not_meet(region: Region, other: Region
 
 def test_overlaps_within_one_statement_are_refused(region: Region, other: Region) -> None:
     rows = [insert(region, square(0, 0.25)), insert(other, square(0.25, 2))]
-    Boundary.objects.all().delete()
+    with as_owner():
+        Boundary.objects.all().delete()
     rows[0].geom = rows[1].geom
     for row in rows:
         row.pk = None
@@ -520,6 +522,7 @@ def test_a_boundary_is_never_redrawn(region: Region, change: str) -> None:
     insert(region, square(0, 1))
     with (
         pytest.raises(IntegrityError, match="a boundary is never changed"),
+        as_owner(),
         connection.cursor() as cursor,
     ):
         cursor.execute(f"UPDATE network_boundary SET {change}")
@@ -588,13 +591,13 @@ def test_of_two_overlapping_publications_at_once_one_is_refused() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_without_the_lock_both_would_pass() -> None:
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE network_boundary DISABLE TRIGGER boundary_publications_queue")
     try:
         assert meet(lambda thread: thread.join(10)) == ""
         assert Boundary.objects.count() == 2
     finally:
-        with connection.cursor() as cursor:
+        with as_owner(), connection.cursor() as cursor:
             cursor.execute("ALTER TABLE network_boundary ENABLE TRIGGER boundary_publications_queue")
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import time_machine
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.internal.auth import STATE_SESSION_KEY
 from django.contrib.sessions.models import Session
@@ -23,10 +22,11 @@ from pytest_django import Settings
 from network import access
 from network.access import Purpose
 from network.messages import FileGateway, Message, NotSent
-from network.models import Invitation, Membership, SignInAttempt, SignInCode, User
+from network.models import Invitation, Level, Membership, SignInAttempt, SignInCode, User
 from network.views import account
 from network.views.sign_in import SIGNED_IN_AT, address_of
 from tests import factories
+from tests.clock import everywhere_at
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"
@@ -130,7 +130,7 @@ def test_after_ten_wrong_passwords_even_the_right_one_waits(client: Client, pers
     status, page = sign_in(client)
     assert status == 429
     assert "Try again in 15 minutes" in page
-    with time_machine.travel(now() + access.WRONG_COUNT_FOR + timedelta(seconds=1)):
+    with everywhere_at(now() + access.WRONG_COUNT_FOR + timedelta(seconds=1)):
         assert sign_in(client) == (302, "/")
 
 
@@ -343,7 +343,7 @@ def test_a_new_code_ends_the_one_before(client: Client, person: User, outbox: Pa
 
 def test_a_code_is_too_old_after_ten_minutes(client: Client, person: User, outbox: Path) -> None:
     ask(client)
-    with time_machine.travel(now() + access.CODE_LASTS):
+    with everywhere_at(now() + access.CODE_LASTS):
         assert "works no more" in type_code(client, sent(outbox)[0]["code"])[1]
 
 
@@ -432,18 +432,18 @@ def test_a_phone_gets_three_codes_in_ten_minutes_and_a_lost_cache_gives_no_more(
     status, page = ask(Client())
     assert (status, len(sent(outbox))) == (429, 3)
     assert "Try again in 10 minutes" in page
-    with time_machine.travel(now() + access.CODE_LASTS + timedelta(seconds=1)):
+    with everywhere_at(now() + access.CODE_LASTS + timedelta(seconds=1)):
         assert ask(client)[0] == 302
 
 
 def test_a_phone_gets_eight_codes_in_a_day(client: Client, person: User, outbox: Path) -> None:
     begin = now()
     for number in range(8):
-        with time_machine.travel(begin + number * timedelta(minutes=11)):
+        with everywhere_at(begin + number * timedelta(minutes=11)):
             assert ask(client)[0] == 302
-    with time_machine.travel(begin + timedelta(hours=23)):
+    with everywhere_at(begin + timedelta(hours=23)):
         assert ask(client)[0] == 429
-    with time_machine.travel(begin + timedelta(hours=24, minutes=5)):
+    with everywhere_at(begin + timedelta(hours=24, minutes=5)):
         assert ask(client)[0] == 302
     assert len(sent(outbox)) == 9
 
@@ -480,6 +480,42 @@ def test_an_unknown_phone_gets_no_message_and_the_same_answers(client: Client, p
 def test_somebody_who_was_let_go_gets_no_code(client: Client, outbox: Path) -> None:
     factories.make_user(phone=PHONE, is_active=False)
     assert ask(client) == (302, "/code/")
+    assert sent(outbox) == []
+
+
+@pytest.mark.parametrize("place", ["/apply/", "/vacancies/guangdong/"])
+def test_who_comes_to_apply_opens_an_account_with_the_phone(client: Client, outbox: Path, place: str) -> None:
+    factories.make_region("guangdong", "广东", Level.PROVINCE)
+    assert client.get(place).headers["Location"] == f"/?next={place}"
+    assert ask(client, STRANGER, next=place) == (302, "/code/")
+    [message] = sent(outbox)
+    assert (message["kind"], message["phone"]) == ("open", STRANGER)
+    assert not User.objects.filter(phone=STRANGER).exists()
+    assert type_code(client, other_than(message["code"]))[0] == 200
+    assert not User.objects.filter(phone=STRANGER).exists()
+    assert type_code(client, message["code"]) == (302, place)
+    opened = User.objects.get(phone=STRANGER)
+    assert (opened.has_usable_password(), opened.is_staff, opened.name) == (False, False, "")
+    assert client.get(place).status_code == 200
+    assert access.roles_of(opened) == []
+
+
+def test_who_has_an_account_applies_with_it(client: Client, person: User, outbox: Path) -> None:
+    ask(client, next="/apply/")
+    assert type_code(client, sent(outbox)[0]["code"]) == (302, "/apply/")
+    assert client.session["_auth_user_id"] == str(person.pk)
+    assert User.objects.count() == 1
+
+
+def test_who_was_let_go_opens_no_second_account(client: Client, outbox: Path) -> None:
+    factories.make_user(phone=PHONE, is_active=False)
+    assert ask(client, next="/apply/") == (302, "/code/")
+    assert sent(outbox) == []
+
+
+def test_a_code_to_sign_in_opens_no_account(client: Client, outbox: Path) -> None:
+    for place in ("/counter/", "/admin/", "/apply/1/", "//apply/", ""):
+        assert ask(Client(), STRANGER, next=place)[0] in (302, 429)
     assert sent(outbox) == []
 
 
@@ -551,7 +587,7 @@ def test_codes_are_in_no_log_and_no_row(
 
 def test_codes_that_no_longer_count_are_deleted(client: Client, person: User) -> None:
     ask(client)
-    with time_machine.travel(now() + timedelta(days=15)):
+    with everywhere_at(now() + timedelta(days=15)):
         ask(Client())
         assert SignInCode.objects.count() == 1
         assert Session.objects.count() == 1  # the stranger's of that time is gone as well

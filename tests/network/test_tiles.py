@@ -19,6 +19,7 @@ from network.models import Boundary, BoundarySet, Level, Outline, Pause, PointCe
 from network.tiles import Show, Tile
 from tests import factories, mvt
 from tests.factories import LONG_AGO, make_point
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 Chain = dict[Level, Region]
@@ -121,7 +122,7 @@ def test_vacant_only_leaves_the_others_out(chain: Chain) -> None:
 
 def test_outlines_follow_the_boundaries(chain: Chain) -> None:
     assert Outline.objects.count() == len(tiles.OUTLINE_ZOOMS) * Boundary.objects.count()
-    with transaction.atomic():
+    with as_owner(), transaction.atomic():
         chain[Level.CUSTOM].boundaries.get().delete()
     assert Outline.objects.count() == len(tiles.OUTLINE_ZOOMS) * Boundary.objects.count()
 
@@ -163,7 +164,8 @@ def test_cells_follow_the_points_whatever_happens_to_them(db: None) -> None:
     ServicePoint.objects.filter(pk=closed.pk).update(status="closed")
     ServicePoint.objects.filter(pk=moved.pk).update(location=Point(-70.5, -33.4, srid=4326))
     ServicePoint.objects.filter(pk=kept.pk).update(name="another name")
-    gone.delete()
+    with as_owner():
+        gone.delete()
     assert cells() == cells_counted_again()
     assert sum(row[4] + row[5] + row[6] + row[7] for row in cells() if row[0] == 0) == 3
     ServicePoint.objects.bulk_create(

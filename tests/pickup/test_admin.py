@@ -14,7 +14,7 @@ from django.contrib.gis.geos import Point
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.test import Client
 from django.urls import reverse
-from django.utils.timezone import now
+from django.utils.timezone import localtime, now
 
 from network import assignment, drafts, geocoding, members, proposals
 from network.gazetteer import Reason
@@ -60,6 +60,7 @@ from pickup.review import REASONS
 from pickup.why import LOST_BY
 from tests import factories
 from tests.factories import chain_ids, code_of, make_parcel, make_point, make_ready_parcel, pick_up, scan, token_of
+from tests.roles import as_owner, as_worker
 
 pytestmark = pytest.mark.django_db
 OURS = [
@@ -159,7 +160,8 @@ def whole_network() -> Parcel:
         draft=drawn, drawn=2, version=2, since=now(), is_now=True, asked_by=owner, asked_at=now()
     )
     first, second = Boundary.objects.order_by("id")[:2]
-    BoundaryOverlap.objects.create(first=first, second=second, area_m2=1.5)
+    with as_owner():  # the database writes these by itself
+        BoundaryOverlap.objects.create(first=first, second=second, area_m2=1.5)
     SignInAttempt.objects.create(phone_hash=b"0" * 16, address="203.0.113.7", at=now())
     Assignment.objects.create(
         order=waiting.order,
@@ -182,12 +184,13 @@ def whole_network() -> Parcel:
     count = StockCount.objects.create(service_point=point, device=factories.make_device(point)[0], count_id=uuid4())
     StockCountLine.objects.create(count=count, barcode=waiting.barcode, parcel=waiting, found="here")
     MessageDay.objects.get_or_create(day=now().date())
-    periods.take(job="send_notices", every=timedelta(seconds=10), holder="", now=now())
+    with as_worker():
+        periods.take(job="send_notices", every=timedelta(seconds=10), holder="", now=now())
     PersonalDataRead.objects.create(
         order=waiting.order, parcel=waiting, by=owner, fields=["name"], reason="the recipient asked"
     )
     Export.objects.create(made_by=owner, name="regions", form="csv", language="en")
-    period = f"{now():%Y-%m}"
+    period = f"{localtime(now()):%Y-%m}"
     later = now() + timedelta(days=40)
     settlements.close_period(period=period, now=later, currency="CNY")
     return waiting

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from threading import Event
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils.timezone import now
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -18,6 +18,7 @@ from pickup import missing, notices, orders, periods, tasks
 from pickup.models import JobRun, Notice, Order, Parcel, PickupCode
 from tests import factories
 from tests.factories import make_draft, make_merchant, make_point, make_ready_parcel, scanner_of
+from tests.roles import as_owner, as_worker
 
 pytestmark = pytest.mark.django_db
 POISON = "毒"
@@ -50,6 +51,15 @@ def statuses(rows: Sequence[Order]) -> list[str]:
 def test_an_order_that_breaks_its_sweep_does_not_keep_the_others_waiting(placed: list[Order], poison: None) -> None:
     assert orders.locate_waiting(now=now(), limit=500) == 2
     assert statuses(placed) == ["located", "received", "located"]
+
+
+def test_a_sweep_takes_as_many_as_it_asked_for_whatever_the_plan(placed: list[Order]) -> None:
+    """A subquery that locks its rows may be asked once for each row of the table, and finds others each time."""
+    with connection.cursor() as cursor:
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+    for order in placed:
+        assert orders._claim("received", tried=False, now=now(), limit=1, only=None) == [order.pk]
 
 
 def test_an_order_that_breaks_every_sweep_goes_to_review_with_its_reason(
@@ -144,27 +154,37 @@ def test_a_message_that_breaks_its_gateway_does_not_keep_the_others_waiting(monk
 # Periods
 
 
+@pytest.fixture
+def as_the_worker(db: None) -> Iterator[None]:
+    with as_worker():
+        yield
+
+
 def take(job: str = "sweep", holder: str = "a", seconds: float = 0.0) -> bool:
     at = factories.LONG_AGO + timedelta(seconds=seconds)
     return periods.take(job=job, every=timedelta(seconds=10), holder=holder, now=at) is not None
 
 
+@pytest.mark.usefixtures("as_the_worker")
 def test_a_period_is_taken_once() -> None:
     assert [take(holder="a"), take(holder="b", seconds=9.9), take(holder="b", seconds=10)] == [True, False, True]
     assert take(job="another")
 
 
+@pytest.mark.usefixtures("as_the_worker")
 def test_a_task_that_comes_again_goes_on_with_its_period() -> None:
     assert take(holder="a")
     assert take(holder="a", seconds=1)
 
 
+@pytest.mark.usefixtures("as_the_worker")
 def test_a_period_that_is_done_is_not_taken_again() -> None:
     assert take(holder="a")
     periods.finish(job="sweep", period=JobRun.objects.get().period, now=now())
     assert not take(holder="a", seconds=1)
 
 
+@pytest.mark.usefixtures("as_the_worker")
 def test_a_period_that_was_left_is_taken_over() -> None:
     day = timedelta(days=1)
     first = periods.take(job="daily", every=day, holder="a", now=factories.LONG_AGO)
@@ -173,6 +193,7 @@ def test_a_period_that_was_left_is_taken_over() -> None:
     assert periods.take(job="daily", every=day, holder="b", now=later) == first
 
 
+@pytest.mark.usefixtures("as_the_worker")
 def test_a_sweep_rung_twice_in_its_period_works_once() -> None:
     for _ in range(2):
         tasks.expire_held_parcels.apply(kwargs={"periodic": True})
@@ -180,6 +201,7 @@ def test_a_sweep_rung_twice_in_its_period_works_once() -> None:
     assert (row.job, row.done_at is not None) == ("expire_held_parcels", True)
 
 
+@pytest.mark.usefixtures("as_the_worker")
 def test_periods_that_are_long_past_are_forgotten() -> None:
     take()
     tasks.mend_missing()
@@ -207,20 +229,23 @@ def test_where_nothing_is_missing_nothing_is_done(late: Parcel) -> None:
 
 
 def test_a_lost_notice_is_written_again(late: Parcel) -> None:
-    Notice.objects.all().delete()
+    with as_owner():
+        Notice.objects.all().delete()
     assert missing.mend(now=now(), limit=10) == 1
     assert Notice.objects.get().kind == "ready"
 
 
 def test_a_lost_code_is_issued_again_and_is_the_same(late: Parcel) -> None:
     before = bytes(late.code.code_hash)
-    PickupCode.objects.all().delete()
+    with as_owner():
+        PickupCode.objects.all().delete()
     assert missing.mend(now=now(), limit=10) == 1
     assert bytes(PickupCode.objects.get().code_hash) == before
 
 
 def test_what_was_scanned_a_moment_ago_is_left_alone(late: Parcel) -> None:
-    Notice.objects.all().delete()
+    with as_owner():
+        Notice.objects.all().delete()
     factories.backdate(late, ready_at=now())
     assert missing.mend(now=now(), limit=10) == 0
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import base45
@@ -78,3 +81,52 @@ def test_no_bytes_of_the_right_length_are_a_token(raw: bytes) -> None:
 
 def test_the_same_code_hashes_differently_for_another_barcode() -> None:
     assert codes.hash_code("A", "12345678") != codes.hash_code("B", "12345678")
+
+
+# Two keys at once
+
+
+@pytest.fixture
+def keys(settings: Any) -> Iterator[Callable[..., None]]:
+    """Sets the signing keys by their numbers, as after a restart with another secrets file."""
+    seeds = {number: base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2, 3)}
+
+    def use(*numbers: int) -> None:
+        settings.SECRETS = {**settings.SECRETS, "signing_keys": {str(number): seeds[number] for number in numbers}}
+        forget()
+
+    def forget() -> None:
+        codes._signing_keys.cache_clear()
+        codes._public_key.cache_clear()
+
+    yield use
+    forget()
+
+
+def test_a_new_key_signs_and_the_old_one_is_still_read(keys: Callable[..., None]) -> None:
+    keys(1)
+    parcel = uuid4()
+    old = token(parcel)
+    keys(1, 2)
+    new = token(parcel)
+    assert old != new
+    assert codes.read_token(old) == codes.read_token(new)
+    assert sorted(codes.public_keys()) == [1, 2], "devices without a network get both"
+
+
+def test_a_key_that_was_taken_away_opens_nothing(keys: Callable[..., None]) -> None:
+    keys(1)
+    old = token(uuid4())
+    keys(2, 3)
+    with pytest.raises(codes.ForgedToken, match="key"):
+        codes.read_token(old)
+
+
+def test_the_number_of_a_key_is_not_taken_for_the_key(keys: Callable[..., None]) -> None:
+    """A token signed with the old key that calls itself one of the new key's."""
+    keys(1, 2)
+    raw = bytearray(base45.b45decode(token(uuid4())[3:]))
+    assert raw[1] == 2
+    raw[1] = 1
+    with pytest.raises(codes.ForgedToken, match="signature"):
+        codes.read_token("P1." + base45.b45encode(bytes(raw)).decode())

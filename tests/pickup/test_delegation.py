@@ -189,6 +189,7 @@ def test_a_wrong_delegates_code_counts_against_the_parcels_five(parcel: Parcel, 
     wrong = f"{(int(proof.code) + 1) % 10**8:08d}"
     for _ in range(5):
         assert pick_up(scanner, parcel, token="", code=wrong).verdict == "wrong_code"
+        factories.let_rest_end(parcel)
     assert pick_up(scanner, parcel, token="", code=proof.code).verdict == "code_locked"
 
 

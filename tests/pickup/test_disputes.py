@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
@@ -17,6 +16,7 @@ from network.models import ServicePoint, User
 from pickup import disputes
 from pickup.models import Dispute, Posting
 from tests import factories
+from tests.clock import everywhere_at
 from tests.factories import code_of, make_point, make_ready_parcel, pick_up
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,7 @@ def admin_client(client: Client) -> Client:
 
 @pytest.fixture
 def later() -> Any:
-    with time_machine.travel(now() + timedelta(hours=1), tick=False):
+    with everywhere_at(now() + timedelta(hours=1)):
         yield
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import zipfile
+from collections.abc import Callable
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -330,21 +331,22 @@ def comb(teeth: int) -> Any:
     return {"type": "Polygon", "coordinates": [[*places, [116, 21], [113, 21], places[0]]]}
 
 
-BOMBS: dict[str, bytes] = {
-    "random ring": geojson(("X", "不", "district", "440300", ring(1))),
-    "many random rings": geojson(*((f"X{n}", "不", "district", "440300", ring(n)) for n in range(20))),
-    "comb": geojson(("X", "不", "district", "440300", comb(20_000))),
-    "many combs": geojson(*((f"X{n}", "不", "district", "440300", comb(1_500)) for n in range(50))),
-    "deep": b'{"type":"FeatureCollection","features":' + b"[" * 2_000_000,
-    "deep in a row": b'{"type":"FeatureCollection","features":[{"type":"Feature","properties":' + b'{"a":' * 500_000,
-    "zip bomb": zipped(a_shp=bytes(80 * 2**20)),
-    "kmz bomb": zipped(a_kml=b"<kml>" + b" " * (80 * 2**20)),
-    "kml entities": b'<!DOCTYPE kml [<!ENTITY a "'
-    + b"a" * 100
-    + b'"><!ENTITY b "'
-    + b"&a;" * 1000
-    + b'">]><kml>&b;</kml>',
-    "nan": geojson(
+# Made when they are wanted: together they are some hundred megabytes.
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "random ring": lambda: geojson(("X", "不", "district", "440300", ring(1))),
+    "many random rings": lambda: geojson(*((f"X{n}", "不", "district", "440300", ring(n)) for n in range(20))),
+    "comb": lambda: geojson(("X", "不", "district", "440300", comb(20_000))),
+    "many combs": lambda: geojson(*((f"X{n}", "不", "district", "440300", comb(1_500)) for n in range(50))),
+    "deep": lambda: b'{"type":"FeatureCollection","features":' + b"[" * 2_000_000,
+    "deep in a row": lambda: (
+        b'{"type":"FeatureCollection","features":[{"type":"Feature","properties":' + b'{"a":' * 500_000
+    ),
+    "zip bomb": lambda: zipped(a_shp=bytes(80 * 2**20)),
+    "kmz bomb": lambda: zipped(a_kml=b"<kml>" + b" " * (80 * 2**20)),
+    "kml entities": lambda: (
+        b'<!DOCTYPE kml [<!ENTITY a "' + b"a" * 100 + b'"><!ENTITY b "' + b"&a;" * 1000 + b'">]><kml>&b;</kml>'
+    ),
+    "nan": lambda: geojson(
         (
             "X",
             "不",
@@ -353,15 +355,17 @@ BOMBS: dict[str, bytes] = {
             {"type": "Polygon", "coordinates": [[[0, 0], [1, float("nan")], [1, 1], [0, 0]]]},
         )
     ),
-    "antimeridian": geojson(("X", "不", "district", "440300", box(-179, 10, 179, 20))),
-    "swapped": geojson(("X", "不", "district", "440300", box(22, 113, 23, 114))),
-    "other datum": geojson(("X", "不", "district", "440300", WEST)).replace(
+    "antimeridian": lambda: geojson(("X", "不", "district", "440300", box(-179, 10, 179, 20))),
+    "swapped": lambda: geojson(("X", "不", "district", "440300", box(22, 113, 23, 114))),
+    "other datum": lambda: geojson(("X", "不", "district", "440300", WEST)).replace(
         b'"features"', b'"crs": "EPSG:3857", "features"'
     ),
-    "huge row": b'{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"a":"'
-    + b"x" * (20 * 2**20)
-    + b'"}}]}',
-    "many vertices": geojson(
+    "huge row": lambda: (
+        b'{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"a":"'
+        + b"x" * (20 * 2**20)
+        + b'"}}]}'
+    ),
+    "many vertices": lambda: geojson(
         (
             "X",
             "不",
@@ -370,10 +374,10 @@ BOMBS: dict[str, bytes] = {
             {"type": "Polygon", "coordinates": [[[n / 1e6, 0] for n in range(150_000)] + [[0, 0]]]},
         )
     ),
-    "nothing": b"",
-    "noise": random.Random(7).randbytes(100_000),
-    "sqlite": b"SQLite format 3\0" + bytes(100_000),
-    "zip of noise": b"PK\x03\x04" + random.Random(8).randbytes(100_000),
+    "nothing": lambda: b"",
+    "noise": lambda: random.Random(7).randbytes(100_000),
+    "sqlite": lambda: b"SQLite format 3\0" + bytes(100_000),
+    "zip of noise": lambda: b"PK\x03\x04" + random.Random(8).randbytes(100_000),
 }
 
 
@@ -381,7 +385,7 @@ BOMBS: dict[str, bytes] = {
 def test_a_bad_file_is_refused_with_its_reason(client: Client, pair: Any, name: str) -> None:
     draft_id = made(client)
     with mock.patch.object(drafts, "record", side_effect=AssertionError("nothing is written")):
-        told = upload(client, draft_id, BOMBS[name], 422)["error"]
+        told = upload(client, draft_id, BOMBS[name](), 422)["error"]
     assert told["message"]
     assert RegionDraft.objects.get(pk=draft_id).version == 1
 

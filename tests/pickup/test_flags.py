@@ -8,7 +8,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
@@ -21,7 +20,9 @@ from pickup import disputes, fees, flags, ledger, scoring, settlements, tasks
 from pickup.flags import Refusal
 from pickup.models import Handover, Hold, JobRun, Posting, ScoredDay, StatementLine
 from tests import cheats, factories
+from tests.clock import everywhere_at
 from tests.factories import make_point, make_ready_parcel, pick_up
+from tests.roles import as_owner, as_worker
 
 pytestmark = pytest.mark.django_db
 EVIDENCE = [{"sign": "fast", "points": 100, "found": 9, "pickups": 12, "days": 3, "expected": 0.4, "here": True}]
@@ -51,9 +52,10 @@ def admin() -> User:
 
 
 def make_hold(handover: Handover) -> Hold:
-    return Hold.objects.create(
-        handover=handover, service_point=handover.service_point, points=100, evidence=EVIDENCE, day=localdate()
-    )
+    with as_worker():
+        return Hold.objects.create(
+            handover=handover, service_point=handover.service_point, points=100, evidence=EVIDENCE, day=localdate()
+        )
 
 
 def decide(hold: Hold, decision: str, by: User, **fields: Any) -> tuple[int, int]:
@@ -188,12 +190,14 @@ def town() -> cheats.Town:
     cheat = town.shops[-1]
     for day in range(4, 8):
         town.rows.extend(cheats.instant(random.Random(day), cheat, day, 12))
-    cheats.write(town, first=localdate() - timedelta(days=8))
+    with as_owner():
+        cheats.write(town, first=localdate() - timedelta(days=8))
     return town
 
 
 def score(days_ago: int = 1) -> list[scoring.Placed]:
-    return scoring.score(localdate() - timedelta(days=days_ago), now=now())
+    with as_worker():
+        return scoring.score(localdate() - timedelta(days=days_ago), now=now())
 
 
 def test_a_day_is_scored_twice_and_held_once(town: cheats.Town) -> None:
@@ -212,7 +216,7 @@ def test_a_network_of_one_shop_has_nobody_to_be_compared_with(point: ServicePoin
     scanner = factories.scanner_of(point)
     for person in range(12):
         pick_up(scanner, make_ready_parcel(scanner, point, phone=f"+861390000{person:04d}"))
-    assert scoring.score(localdate(), now=now()) == []
+    assert score(days_ago=0) == []
 
 
 def test_parcels_to_the_phone_of_the_shop_need_no_comparison(point: ServicePoint) -> None:
@@ -220,7 +224,7 @@ def test_parcels_to_the_phone_of_the_shop_need_no_comparison(point: ServicePoint
     scanner = factories.scanner_of(point)
     for _number in range(12):
         pick_up(scanner, make_ready_parcel(scanner, point, phone="+8613912345678"))
-    assert {found.sign for hold in scoring.score(localdate(), now=now()) for found in hold.findings} >= {"staff"}
+    assert {found.sign for hold in score(days_ago=0) for found in hold.findings} >= {"staff"}
 
 
 def test_what_an_administrator_cleared_is_usual_at_that_shop(town: cheats.Town, admin: User) -> None:
@@ -241,7 +245,8 @@ def test_the_command_prints_a_line_of_json_for_each_new_hold(
     town: cheats.Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
     day = (localdate() - timedelta(days=1)).isoformat()
-    call_command("score_pickups", day=day)
+    with as_worker():
+        call_command("score_pickups", day=day)
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(told) == Hold.objects.count()
     assert told[0]["signs"] == ["fast"]
@@ -258,7 +263,7 @@ def test_days_that_were_missed_are_made_up_for(point: ServicePoint) -> None:
     scanner = factories.scanner_of(point)
     make_ready_parcel(scanner, point)
     today = localdate()
-    with time_machine.travel(now() + timedelta(days=3), tick=False):
+    with everywhere_at(now() + timedelta(days=3)), as_worker():
         assert scoring.unscored(now=now()) == [today + timedelta(days=number) for number in range(4)]
         for day in scoring.unscored(now=now()):
             scoring.score(day, now=now())
@@ -274,8 +279,9 @@ def test_three_clocks_ring_and_the_day_is_scored_once(point: ServicePoint, monke
         return []
 
     monkeypatch.setattr(scoring, "score", score_once)
-    for _clock in range(3):
-        tasks.score_pickups.apply(kwargs={"periodic": True})
+    with as_worker():
+        for _clock in range(3):
+            tasks.score_pickups.apply(kwargs={"periodic": True})
     assert scored == [localdate()]
     assert JobRun.objects.filter(job="score_pickups", done_at__isnull=False).count() == 1
 

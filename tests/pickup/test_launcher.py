@@ -47,6 +47,7 @@ from pickup.config.launcher.postgres import Postgres
 from pickup.config.launcher.processes import Child, Children
 from pickup.config.launcher.programs import Programs
 from pickup.config.launcher.servers import Keeper, Servers
+from tests.leftovers import none_left
 
 ME = Owner(os.geteuid(), os.getegid())
 
@@ -354,6 +355,33 @@ def test_with_both_servers_named_nothing_is_started(own: Home, monkeypatch: pyte
     assert not (own.root / "servers.lock").exists()
 
 
+def test_web_server_and_worker_log_in_as_themselves_on_our_own_server(
+    own: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = Servers(own)
+    monkeypatch.setenv("DATABASE_URL", postgres.url(servers.sockets))
+    for part in ("web", "worker"):
+        monkeypatch.delenv(f"DATABASE_{part.upper()}_URL", raising=False)
+        assert servers.runtime(part) == {"DATABASE_URL": postgres.url(servers.sockets, f"pickup_{part}")}
+    assert os.environ["DATABASE_URL"] == postgres.url(servers.sockets), "commands go on as the owner"
+
+
+def test_logins_that_were_named_win(own: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://owner@db/pickup")
+    monkeypatch.setenv("DATABASE_WEB_URL", "postgresql://web@db/pickup")
+    assert Servers(own, database=False).runtime("web") == {"DATABASE_URL": "postgresql://web@db/pickup"}
+
+
+@pytest.mark.parametrize(("may", "variables"), [(True, {"DATABASE_ROLE": "pickup_web"}), (False, {})])
+def test_elsewhere_the_owners_login_takes_the_role_if_it_may(
+    own: Home, monkeypatch: pytest.MonkeyPatch, may: bool, variables: dict[str, str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://owner@db/pickup")
+    monkeypatch.delenv("DATABASE_WEB_URL", raising=False)
+    monkeypatch.setattr(postgres, "may_become", lambda url, role: may)
+    assert Servers(own, database=False).runtime("web") == variables
+
+
 @pytest.mark.parametrize(("gibibytes", "mebibytes"), [(0.25, 128), (2, 512), (64, 1024)])
 def test_postgres_gets_a_quarter_of_the_memory_within_bounds(gibibytes: float, mebibytes: int) -> None:
     assert postgres.shared_buffers_mib(int(gibibytes * 2**30)) == mebibytes
@@ -624,6 +652,16 @@ def test_the_environment_for_running_does_not_serve_the_tests(requirements: tupl
     assert not environment.is_installed(with_tests, environment.stamp_after(run_time))
 
 
+def test_what_is_compiled_is_kept_whatever_the_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delenv("PICKUP_ENV", raising=False)
+    monkeypatch.setattr(environment, "is_installed", lambda *_: True)
+    monkeypatch.setattr(environment, "VENV", Path(sys.prefix))
+    monkeypatch.setattr(environment, "PYTHON", Path(sys.executable))
+    environment.enter(with_tests=True)
+    assert "PYTHONDONTWRITEBYTECODE" not in os.environ
+
+
 def test_changed_requirements_are_installed_again(requirements: tuple[Path, Path]) -> None:
     run_time, _ = requirements
     stamp = environment.stamp_after(run_time)
@@ -685,7 +723,7 @@ def test_a_script_starts_its_program_with_the_variables_and_arguments_given(tmp_
 @pytest.fixture
 def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
     """A home of its own that the servers' user can enter, which pytest's folders are not for root."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, none_left(Path(folder)):
         Path(folder).chmod(0o755)
         place = Home(Path(folder))
         place.make()

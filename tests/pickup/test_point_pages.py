@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import localdate, now
 
-from network import point_applications, points
+from network import history, point_applications, points
 from network.models import Closing, Pause, PointApplication, ServicePoint, User, VisitorNotice
 from network.point_applications import Draft
 from pickup import codes, parcels
@@ -295,8 +295,16 @@ def test_nothing_is_saved_before_it_was_shown(admin: Client, point: ServicePoint
     other = admin.post(path, told | {"capacity": "1", "save": "1", "previewed": seal})  # not what was shown
     assert other.status_code == 200
     assert ServicePoint.objects.get().capacity == 10
-    assert admin.post(path, told | {"save": "1", "previewed": seal}).status_code == 302
+    silent = admin.post(path, told | {"save": "1", "previewed": seal})
+    assert (silent.status_code, "Say why" in silent.content.decode()) == (200, True)
+    assert ServicePoint.objects.get().capacity == 10
+    because = {"because": "the shelf broke"}
+    assert admin.post(path, told | {"save": "1", "previewed": seal} | because).status_code == 302
     assert ServicePoint.objects.get().capacity == 0
+    [newest, *_] = history.events(
+        history.Asked(noun="network.servicepoint", object_id=point.pk), may=lambda right: True, limit=9
+    )
+    assert (newest.noun.label, newest.why, newest.path) == ("network.servicepoint", "the shelf broke", path)
     assert Parcel.objects.get().service_point is None
     stale = admin.post(path, told | {"save": "1", "previewed": seal})
     assert stale.status_code == 400
@@ -334,7 +342,8 @@ def test_staff_pause_suspend_and_close(admin: Client, point: ServicePoint, ids: 
     assert admin.post(path, {"action": "resume-pause", "pause": str(pause.pk)}).status_code == 302
     assert admin.post(path, {"action": "suspend", "reason": "fraud", "elsewhere": "1"}).status_code == 302
     assert ServicePoint.objects.get().status == "suspended"
-    assert admin.post(path, {"action": "activate"}).status_code == 302
+    assert admin.post(path, {"action": "activate"}).status_code == 400
+    assert admin.post(path, {"action": "activate", "because": "looked into"}).status_code == 302
     make_ready_parcel(factories.scanner_of(point), point, region_ids=ids)
     plan = {"action": "close", "first": today.isoformat(), "last": last, "reason": "the lease ends"}
     shown = admin.post(path, plan)

@@ -23,6 +23,7 @@ from pickup.scans import Scanner
 from pickup.views import recipient, recipient_words
 from pickup.views.recipient import readable_hours
 from tests import factories
+from tests.clock import everywhere_at
 from tests.factories import code_of, make_parcel, make_point, make_ready_parcel, pick_up, scan
 
 pytestmark = pytest.mark.django_db
@@ -592,7 +593,7 @@ def test_a_link_whose_time_is_over_or_whose_parcel_is_gone_shows_nothing(
     client: Client, parcel: Parcel, scanner: Scanner
 ) -> None:
     _, link = delegate(client, parcel)
-    with time_machine.travel(now() + timedelta(days=8), tick=False):
+    with everywhere_at(now() + timedelta(days=8)):
         assert Client().get(f"/t/{link}").status_code == 410
     assert Client().get(f"/t/{link}").status_code == 200
     pick_up(scanner, parcel)
@@ -710,7 +711,7 @@ def test_an_undone_hand_over_is_not_disputed(client: Client, parcel: Parcel, sca
 def midday() -> Any:
     """Tomorrow at noon, so that no day ends while limits of a day are counted."""
     at = localtime(now()).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    with time_machine.travel(at, tick=False):
+    with everywhere_at(at):
         yield at
 
 

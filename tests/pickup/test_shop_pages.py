@@ -10,7 +10,6 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-import time_machine
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.test import Client
 from django.utils.timezone import now
@@ -20,6 +19,7 @@ from network.models import Device, Pause, ServicePoint, User
 from pickup.models import Notice, Order, Parcel, StockCount
 from pickup.scans import Scanner
 from tests import factories
+from tests.clock import everywhere_at
 from tests.factories import make_parcel, make_point, make_ready_parcel
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +57,7 @@ def scanner(device: Device) -> Scanner:
 
 @pytest.fixture
 def at_noon() -> Iterator[None]:
-    with time_machine.travel(NOON, tick=False):
+    with everywhere_at(NOON):
         yield
 
 
@@ -536,7 +536,7 @@ def test_special_days_are_kept_and_forgotten_when_they_are_over(shop: Shop, poin
         ),
     )
     assert saved(point).endswith("; 2026 Nov 24-2026 Nov 25 off; 2026 Nov 28 10:00-12:00")
-    with time_machine.travel(datetime(2026, 11, 26, 12, tzinfo=ZONE), tick=False):
+    with everywhere_at(datetime(2026, 11, 26, 12, tzinfo=ZONE)):
         page = shop.get("shop/hours/")
     assert 'value="2026-11-24"' not in page
     assert 'value="2026-11-28"' in page

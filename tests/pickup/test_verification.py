@@ -7,11 +7,12 @@ from unittest import mock
 from uuid import uuid4
 
 import pytest
-from django.utils.timezone import now
+from django.db import IntegrityError, transaction
+from django.utils.timezone import localtime, now
 
 from network.models import Device, ServicePoint
 from pickup import scanning, verification
-from pickup.models import Handover, Parcel, Posting, Scan, WrongCodeDay
+from pickup.models import Handover, Parcel, PickupCode, Posting, Scan, WrongCodeDay
 from pickup.parcels import Status, issue_code
 from pickup.scans import ScanIdReused, Scanner, UnknownScanner
 from tests import factories
@@ -128,13 +129,53 @@ def test_a_wrong_code_changes_nothing(scanner: Scanner, parcel: Parcel) -> None:
 def test_five_wrong_codes_lock_the_code_for_life(scanner: Scanner, parcel: Parcel) -> None:
     for _ in range(5):
         assert pick_up(scanner, parcel, code=factories.wrong_code_for(parcel)) == "wrong_code"
+        factories.let_rest_end(parcel)
     assert pick_up(scanner, parcel, code=code_of(parcel)) == "code_locked"
     assert nothing_happened(parcel)
+
+
+def test_after_three_wrong_codes_none_is_compared_for_five_minutes_and_the_answer_says_until_when(
+    scanner: Scanner, parcel: Parcel
+) -> None:
+    for _ in range(3):
+        assert pick_up(scanner, parcel, code=factories.wrong_code_for(parcel)) == "wrong_code"
+    resting = scanning.record(scanner, scan("pickup", parcel, code=code_of(parcel)))
+    parcel.code.refresh_from_db()
+    assert parcel.code.paused_until is not None
+    assert (resting.verdict, resting.content["detail"]) == (
+        "code_locked",
+        {"until": parcel.code.paused_until.isoformat()},
+    )
+    assert f"{localtime(parcel.code.paused_until):%H:%M}" in resting.message
+    assert timedelta(minutes=4) < parcel.code.paused_until - now() <= timedelta(minutes=5)
+    assert nothing_happened(parcel)
+    assert (parcel.code.attempts, WrongCodeDay.objects.get().wrong) == (3, 3), "what rests is not counted"
+    factories.let_rest_end(parcel)
+    assert pick_up(scanner, parcel, code=factories.wrong_code_for(parcel)) == "wrong_code"
+    assert pick_up(scanner, parcel, code=code_of(parcel)) == "code_locked", "each further wrong one rests again"
+    factories.let_rest_end(parcel)
+    assert pick_up(scanner, parcel, code=code_of(parcel)) == "ok"
+
+
+def test_the_same_scan_is_compared_after_the_rest(scanner: Scanner, parcel: Parcel) -> None:
+    for _ in range(3):
+        pick_up(scanner, parcel, code=factories.wrong_code_for(parcel))
+    same = scan("pickup", parcel, code=code_of(parcel))
+    assert scanning.record(scanner, same).verdict == "code_locked"
+    factories.let_rest_end(parcel)
+    assert scanning.record(scanner, same).verdict == "ok"
+
+
+def test_a_counted_attempt_is_never_given_back(scanner: Scanner, parcel: Parcel) -> None:
+    pick_up(scanner, parcel, code=factories.wrong_code_for(parcel))
+    with pytest.raises(IntegrityError, match="counts for the life of the code"), transaction.atomic():
+        PickupCode.objects.filter(parcel=parcel).update(attempts=0)
 
 
 def test_the_qr_still_works_when_the_code_is_locked(scanner: Scanner, parcel: Parcel) -> None:
     for _ in range(5):
         pick_up(scanner, parcel, code=factories.wrong_code_for(parcel))
+        factories.let_rest_end(parcel)
     assert pick_up(scanner, parcel, token=token_of(parcel)) == "ok"
 
 
@@ -143,6 +184,7 @@ def test_twenty_wrong_codes_close_typing_at_the_shop_for_the_day(scanner: Scanne
         parcel = make_ready_parcel(scanner, point)
         for _ in range(5):
             assert pick_up(scanner, parcel, code=factories.wrong_code_for(parcel)) == "wrong_code"
+            factories.let_rest_end(parcel)
     fresh = make_ready_parcel(scanner, point)
     assert pick_up(scanner, fresh, code=code_of(fresh)) == "code_locked"
     fresh.code.refresh_from_db()
@@ -173,11 +215,11 @@ def test_a_batch_of_more_right_codes_than_a_day_has_wrong_ones_is_handed_over(
     assert Handover.objects.count() == 25
 
 
-def test_a_batch_of_guesses_stops_at_five_comparisons(scanner: Scanner, parcel: Parcel) -> None:
+def test_a_batch_of_guesses_stops_at_the_rest_after_three(scanner: Scanner, parcel: Parcel) -> None:
     guesses = [scan("pickup", parcel, code=f"{n:08d}") for n in range(50)]
     answers = scanning.record_batch(scanner, guesses)
     verdicts = [answer.verdict for answer in answers if not isinstance(answer, ScanIdReused)]
-    assert (verdicts.count("wrong_code"), verdicts.count("code_locked")) == (5, 45)
+    assert (verdicts.count("wrong_code"), verdicts.count("code_locked")) == (3, 47)
 
 
 def test_a_code_that_was_not_counted_is_not_compared(scanner: Scanner, parcel: Parcel) -> None:

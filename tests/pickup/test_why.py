@@ -21,6 +21,7 @@ from pickup.fees import Wrong
 from pickup.models import Assignment, Handover, ManualRelease, Parcel, Posting, Tariff
 from tests import factories
 from tests.factories import chain_ids, make_parcel, make_point, make_ready_parcel, pick_up, scan
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 Chain = dict[Level, Region]
@@ -55,7 +56,8 @@ def test_the_explanation_says_what_the_databases_rule_says(
 ) -> None:
     """For any chain, in any order of levels, and any ceilings and cap; to the last fen."""
     with transaction.atomic():
-        Tariff.objects.all().delete()
+        with as_owner():
+            Tariff.objects.all().delete()
         tariff.pk = None
         tariff.save(force_insert=True)
         chain = [factories.make_region(f"R{factories.number()}", "某地", level) for level in levels]
@@ -333,7 +335,7 @@ def test_a_release_earns_nothing_until_it_is_approved(client: Client, scene: Sce
 
 def tamper(statement: str) -> None:
     """Change the ledger as only the tables' owner can, with the guards set aside."""
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE pickup_posting DISABLE TRIGGER USER")
         cursor.execute(statement)

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.timezone import get_default_timezone, localdate, localtime
 
 from network import agents
+from network.clock import now
 from network.history import RememberedCommand
 from network.models import Agent, Region
 
@@ -29,7 +30,7 @@ class Command(RememberedCommand):
         parser.add_argument("--until", metavar="DATE", help="the first day after it, YYYY-MM-DD; a year later")
 
     def handle(self, *args: Any, agent: str, region: str, since: str | None, until: str | None, **options: Any) -> None:
-        begins = day(since) if since else day(localdate().isoformat())
+        begins = day(since) if since else day(localdate(now()).isoformat())
         ends = day(until) if until else None
         found = Region.objects.filter(code=storable(region, "region code")).first()
         if found is None:

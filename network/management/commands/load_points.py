@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO, Self
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils.timezone import now
 from pydantic import Field, model_validator
 
 from network import points, rows
+from network.clock import now
 from network.history import RememberedCommand
 
 BATCH = 2_000

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils.timezone import get_current_timezone, is_naive, make_aware, now
+from django.utils.timezone import get_current_timezone, is_naive, make_aware
 
 from network import boundaries, boundary_files, china
+from network.clock import now
 from network.history import RememberedCommand
 
 QUIET_S = 2.0

@@ -115,10 +115,12 @@ def up(address: Address, *, with_demo: bool) -> int:
 
 def serve(home: Home, servers: Servers, address: Address, *, with_demo: bool) -> None:
     """Run the web server, the worker and the clock until a signal, and start again whatever ends by itself."""
+    parts = processes(home, address, web=servers.runtime("web"), worker=servers.runtime("worker"))
+    refuse_unsafe(parts)
     say("Starting the web server, the worker and the clock …")
     children = Children(home.root / "children.json")
     try:
-        children.start(processes(home, address))
+        children.start(parts)
         wait_for_web(children, address.reachable)
         print(f"\nReady: {address.reachable}", flush=True)
         if with_demo:
@@ -136,7 +138,18 @@ def serve(home: Home, servers: Servers, address: Address, *, with_demo: bool) ->
         children.stop()
 
 
-def processes(home: Home, address: Address) -> list[Child]:
+def refuse_unsafe(parts: Sequence[Child]) -> None:
+    """Say what is unsafe before anything starts: each part refuses it too, but in its own log."""
+    check = [sys.executable, "-m", "django", "check", "--deploy", "--tag", "startup", "--database", "default"]
+    variables = {**os.environ, **parts[0].variables}
+    found = subprocess.run(check, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False)
+    if "WARNINGS" in found.stderr or found.returncode != 0:
+        say(found.stderr.strip())
+    if found.returncode != 0:
+        raise CannotGoOn(f"the {parts[0].name} would not be safe: see the lines above")
+
+
+def processes(home: Home, address: Address, *, web: dict[str, str], worker: dict[str, str]) -> list[Child]:
     python = [sys.executable, "-m"]
     beat = home.root / "beat"
     beat.mkdir(exist_ok=True)
@@ -148,10 +161,11 @@ def processes(home: Home, address: Address) -> list[Child]:
         "worker": [*celery, "worker", "--concurrency", "2", "--loglevel", "INFO"],
         "clock": [*celery, "beat", "--schedule", str(beat / "schedule"), "--loglevel", "INFO"],
     }
+    variables = {"web": web, "worker": worker, "clock": worker}
     # The clock rings and the worker answers: if nothing comes out at the end, either may be stuck.
     alive = {"worker": home.root / "alive", "clock": home.root / "alive"}
     return [
-        Child(name, command, home.root / "logs" / f"{name}.log", alive=alive.get(name))
+        Child(name, command, home.root / "logs" / f"{name}.log", variables[name], alive=alive.get(name))
         for name, command in commands.items()
     ]
 

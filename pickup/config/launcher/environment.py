@@ -32,6 +32,8 @@ def enter(*, with_tests: bool) -> None:
     """
     if os.environ.get("PICKUP_ENV") == "current":
         return
+    # Nothing is compiled beforehand (see `install`): without its result kept, each process would compile all libraries.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     wanted = WITH_TESTS if with_tests else RUN_TIME
     with locked(RUN_TIME):  # two first commands at once would install over each other
         if not PYTHON.exists():
@@ -59,7 +61,7 @@ def install(requirements: Path) -> None:
     STAMP.unlink(missing_ok=True)
     # The lock is complete, so pip need not resolve anything. Its output goes to stderr like all we say.
     command = [str(PYTHON), "-m", "pip", "install", "-qq", "--no-deps", "--require-hashes", "--no-input"]
-    # Compiling every module here takes longer than fetching them; Python compiles those that it imports.
+    # Compiling every module here takes longer than fetching them; Python compiles those that it imports, once.
     options = [
         "--no-compile",
         "--disable-pip-version-check",

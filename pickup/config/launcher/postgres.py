@@ -24,6 +24,10 @@ NO_PROCESS = 2**31 - 1  # more than any system gives out
 STOP_S = 60
 LEFTOVERS_S = 15  # backends of a killed postmaster notice within seconds and leave
 
+OWNER = "pickup"  # whose the tables are; migrations and commands run as it
+ROLES = ("pickup_web", "pickup_worker", "pickup_audit")  # who else there is: pickup/config/roles.py says what they may
+PREPARED = "prepared-2"  # the number goes up when more must be prepared
+
 # The extensions go into template1 too, so that test databases, which the tests make themselves, have them:
 # only a superuser may create PostGIS. CREATE DATABASE copies template1, so it comes after.
 PREPARE = r"""
@@ -32,13 +36,28 @@ SET client_min_messages = warning;
 {extensions}
 SELECT 'CREATE ROLE pickup LOGIN CREATEDB'
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pickup') \gexec
+SELECT format('CREATE ROLE %I LOGIN', name) FROM unnest('{{{roles}}}'::text[]) AS name
+    WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
+GRANT {roles} TO pickup;
 SELECT 'CREATE DATABASE pickup OWNER pickup'
     WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'pickup') \gexec
 """
 
 
-def url(sockets: Path) -> str:
-    return f"postgresql://pickup@/pickup?host={quote(str(sockets))}"
+def url(sockets: Path, user: str = OWNER) -> str:
+    return f"postgresql://{user}@/pickup?host={quote(str(sockets))}"
+
+
+def may_become(url: str, role: str) -> bool:
+    """Tell whether the login of a database that somebody else runs may take the role."""
+    import psycopg  # there by now: only a running network asks
+
+    question = "SELECT pg_has_role(rolname, 'MEMBER') FROM pg_roles WHERE rolname = %s"
+    try:
+        with psycopg.connect(url) as connection:
+            return connection.execute(question, [role]).fetchone() == (True,)
+    except psycopg.Error as error:
+        raise CannotGoOn(f"the database of DATABASE_URL does not answer: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,8 @@ class Postgres:
     def start(self) -> bool:
         """Bring the server to where it answers; return whether it had to be started."""
         if self.answers():
+            if not self.is_prepared():
+                self.prepare()
             return False
         if not self.data.exists():
             self.initialise()
@@ -151,13 +172,13 @@ class Postgres:
             return
 
     def is_prepared(self) -> bool:
-        return (self.folder / "prepared").exists()
+        return (self.folder / PREPARED).exists()
 
     def prepare(self) -> None:
-        say("Making the database, its role and its extensions …")
+        say("Making the database, its roles and its extensions …")
         extensions = "\n".join(f"CREATE EXTENSION IF NOT EXISTS {name};" for name in EXTENSIONS)
-        self.sql(PREPARE.format(extensions=extensions), database="template1")
-        done = self.folder / "prepared"
+        self.sql(PREPARE.format(extensions=extensions, roles=", ".join(ROLES)), database="template1")
+        done = self.folder / PREPARED
         done.touch()
         os.chown(done, self.owner.uid, self.owner.gid)
 

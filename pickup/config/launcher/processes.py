@@ -123,7 +123,9 @@ class Children:
 
     def write(self) -> None:
         pids = [child.process.pid for child in self.children if child.process is not None]
-        self.record.write_text(json.dumps({str(pid): birth(pid) for pid in pids}))
+        new = self.record.with_suffix(".new")
+        new.write_text(json.dumps({str(pid): birth(pid) for pid in pids}))
+        new.replace(self.record)  # whoever reads meanwhile, or comes after a crash, reads the whole of one of both
 
 
 def end_orphans(record: Path) -> None:

@@ -23,6 +23,7 @@ from .redis import Redis
 
 DATABASE = "DATABASE_URL"
 BROKER = "CELERY_BROKER_URL"
+ROLE = "DATABASE_ROLE"
 TEND_PAUSE_S = 5
 
 
@@ -53,6 +54,29 @@ class Servers:
     def urls(self) -> dict[str, str]:
         own = {DATABASE: postgres.url(self.sockets)} if self.database else {}
         return own | ({BROKER: redis.url(self.sockets)} if self.broker else {})
+
+    def runtime(self, part: str) -> dict[str, str]:
+        """Return the variables with which `web` or `worker` reaches the database: not as the owner of its tables.
+
+        DATABASE_WEB_URL and DATABASE_WORKER_URL win; our own server has a login for each; elsewhere the login of
+        DATABASE_URL takes the role, if it may. See docs/decisions/0016-roles.md.
+        """
+        role, owner = f"pickup_{part}", os.environ[DATABASE]
+        if given := os.environ.get(f"DATABASE_{part.upper()}_URL"):
+            return {DATABASE: given}
+        if owner == self.remembered_url():
+            return {DATABASE: owner.replace(f"//{postgres.OWNER}@", f"//{role}@", 1)}
+        if postgres.may_become(owner, role):
+            return {ROLE: role}
+        say(f"The {part} runs as the login of DATABASE_URL, which may not become {role}: see the README, Roles.")
+        return {}
+
+    def remembered_url(self) -> str | None:
+        """The address of our own server as `up --services` told it, for those who hand it back as DATABASE_URL."""
+        try:
+            return postgres.url(Path((self.home.root / "sockets").read_text()))
+        except OSError:
+            return None
 
     @contextmanager
     def used(self) -> Iterator[bool]:

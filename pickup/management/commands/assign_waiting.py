@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.timezone import now
 
+from network.clock import now
 from pickup import waiting
 from pickup.models import Order
 

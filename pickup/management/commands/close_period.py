@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils.timezone import now
 
+from network.clock import now
 from network.history import RememberedCommand
 from pickup import fees, settlements
 

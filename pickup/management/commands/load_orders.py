@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils.timezone import now
 from pydantic import ValidationError
 
 from network import rows
+from network.clock import now
 from network.history import RememberedCommand
 from pickup import forms, orders
 from pickup.models import Merchant

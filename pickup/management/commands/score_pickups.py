@@ -8,8 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import translation
-from django.utils.timezone import localdate, now
+from django.utils.timezone import localdate
 
+from network.clock import now
 from pickup import scoring
 
 

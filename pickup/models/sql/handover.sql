@@ -1,7 +1,8 @@
 -- The verified pickup in one round trip: lock, check, change, all or nothing. Python keeps the doors and the keys.
+-- This file may be run again: a migration that changes it runs all of it.
 
 -- R8. Up the chain, each appointed agent gets what its ceiling adds to the highest one granted below, up to the cap.
-CREATE FUNCTION fee_parts(p_region_ids bigint[], p_at timestamptz, p_tariff_id bigint)
+CREATE OR REPLACE FUNCTION fee_parts(p_region_ids bigint[], p_at timestamptz, p_tariff_id bigint)
 RETURNS TABLE (appointment_id bigint, agent_id bigint, region_id bigint, level smallint, amount_minor bigint)
 LANGUAGE sql STABLE AS $$
     SELECT id, agent_id, region_id, level,
@@ -20,7 +21,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- The account of an owner, made when it is first needed.
-CREATE FUNCTION account_of(p_kind text, p_owner bigint, p_currency text) RETURNS bigint
+CREATE OR REPLACE FUNCTION account_of(p_kind text, p_owner bigint, p_currency text) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
     found bigint;
@@ -46,15 +47,17 @@ BEGIN
 END $$;
 
 -- R7, R8, R10. Posts the flat fee and the agents' differences of one hand-over; returns the flat fee.
-CREATE FUNCTION charge_pickup(p_handover_id bigint, p_point_id bigint, p_region_ids bigint[], p_at timestamptz)
+CREATE OR REPLACE FUNCTION charge_pickup(p_handover_id bigint, p_point_id bigint, p_region_ids bigint[], p_at timestamptz)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     t pickup_tariff;
+    v_network bigint;
 BEGIN
     SELECT * INTO STRICT t FROM pickup_tariff WHERE valid_from <= p_at ORDER BY valid_from DESC LIMIT 1;
+    v_network := account_of('network', NULL, t.currency);
     INSERT INTO pickup_posting (key, kind, debit_id, debit_kind, credit_id, credit_kind, amount_minor, currency,
                                 handover_id, tariff_id, region_id, level, appointment_id, reason, payable_at)
-    SELECT fee.key, fee.kind, account_of('network', NULL, t.currency), 'network',
+    SELECT fee.key, fee.kind, v_network, 'network',
            account_of(fee.payee, fee.owner_id, t.currency), fee.payee, fee.amount_minor, t.currency,
            p_handover_id, t.id, fee.region_id, fee.level, fee.appointment_id, '',
            p_at + make_interval(hours => t.payable_after_hours)
@@ -71,28 +74,46 @@ BEGIN
     RETURN t.point_fee_minor;
 END $$;
 
--- What a point earned today, and how many more parcels this person has there: for the answer to the shop.
-CREATE FUNCTION earned_since(p_point_id bigint, p_since timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(SUM(CASE WHEN p.credit_id = a.id THEN p.amount_minor ELSE -p.amount_minor END), 0)
-    FROM pickup_account a
-    JOIN pickup_posting p ON p.recorded_at >= p_since AND p.kind IN ('point_fee', 'reversal', 'adjustment')
-     AND (p.credit_id = a.id OR (p.debit_id = a.id AND p.debit_kind <> 'network'))
-    WHERE a.service_point_id = p_point_id
-$$;
+-- What a point earned today, and how many more parcels this person has there: for the answer to the shop. Not in
+-- language sql, which plans them again at each call; each side is read from its own index alone.
+CREATE OR REPLACE FUNCTION earned_since(p_point_id bigint, p_since timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    earned bigint := 0;
+    account record;
+BEGIN
+    FOR account IN SELECT id FROM pickup_account WHERE service_point_id = p_point_id LOOP
+        earned := earned + (
+            SELECT COALESCE(SUM(amount_minor), 0) FROM pickup_posting
+            WHERE credit_id = account.id AND recorded_at >= p_since
+              AND kind IN ('point_fee', 'reversal', 'adjustment')
+        ) - (
+            SELECT COALESCE(SUM(amount_minor), 0) FROM pickup_posting
+            WHERE debit_id = account.id AND debit_kind <> 'network' AND recorded_at >= p_since
+              AND kind IN ('point_fee', 'reversal', 'adjustment')
+        );
+    END LOOP;
+    RETURN earned;
+END $$;
 
-CREATE FUNCTION waiting_here(p_parcel_id bigint, p_point_id bigint, p_person bytea) RETURNS bigint
-LANGUAGE sql STABLE AS $$
-    SELECT COUNT(*) FROM pickup_parcel
-    WHERE service_point_id = p_point_id AND status IN ('ready', 'expired') AND person = p_person
-      AND id <> p_parcel_id
-$$;
+CREATE OR REPLACE FUNCTION waiting_here(p_parcel_id bigint, p_point_id bigint, p_person bytea) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
+        SELECT COUNT(*) FROM pickup_parcel
+        WHERE service_point_id = p_point_id AND status IN ('ready', 'expired') AND person = p_person
+          AND id <> p_parcel_id
+    );
+END $$;
 
 -- R5: a typed code is counted, and the count committed by the caller, before it is compared. Returns 'counted';
--- 'locked' when the code had its 5 attempts or the shop its 20 wrong ones today; 'none' when there is nothing to try.
-CREATE FUNCTION count_code_attempt(p_point_id bigint, p_device_id bigint, p_scan_id uuid, p_barcode text, p_day date)
+-- 'locked' when the code had its 5 attempts or the shop its 20 wrong ones today; 'paused' when it had 3 and the last one
+-- was less than 5 minutes ago; 'none' when there is nothing to try.
+CREATE OR REPLACE FUNCTION count_code_attempt(p_point_id bigint, p_device_id bigint, p_scan_id uuid, p_barcode text, p_day date)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     v_parcel_id bigint;
+    v_attempts smallint;
 BEGIN
     SELECT id INTO v_parcel_id FROM pickup_parcel
     WHERE barcode = p_barcode AND service_point_id = p_point_id AND status IN ('ready', 'expired');
@@ -106,10 +127,14 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 'locked';
     END IF;
-    UPDATE pickup_pickupcode SET attempts = attempts + 1 WHERE parcel_id = v_parcel_id AND attempts < 5;
+    UPDATE pickup_pickupcode
+    SET attempts = attempts + 1,
+        paused_until = CASE WHEN attempts + 1 >= 3 THEN clock_timestamp() + interval '5 minutes' END
+    WHERE parcel_id = v_parcel_id AND attempts < 5 AND (paused_until IS NULL OR paused_until <= clock_timestamp());
     IF NOT FOUND THEN
         UPDATE pickup_wrongcodeday SET wrong = wrong - 1 WHERE service_point_id = p_point_id AND day = p_day;
-        RETURN 'locked';
+        SELECT attempts INTO v_attempts FROM pickup_pickupcode WHERE parcel_id = v_parcel_id;
+        RETURN CASE WHEN v_attempts < 5 THEN 'paused' ELSE 'locked' END;
     END IF;
     RETURN 'counted';
 END $$;
@@ -117,10 +142,10 @@ END $$;
 -- R4–R8, R10. One scan of kind pickup, stored with its verdict whatever it is.
 -- p_proof: 'qr' (signature checked by the caller) or 'code' (attempt counted and committed by the caller) with the
 -- keyed hash to compare; 'manual' for a release that the caller records beside it; 'uncounted' when there was nothing
--- to try a code on; 'locked'; 'bad'.
+-- to try a code on; 'locked'; 'paused', answered with the moment when a code may be typed again; 'bad'.
 -- The parcel is named by its barcode, its public id, or both. A repeat of (device, scan_id) gets the stored answer,
 -- unless that was a refusal that time may mend: then it is decided anew.
-CREATE FUNCTION hand_over(
+CREATE OR REPLACE FUNCTION hand_over(
     p_device_id bigint, p_point_id bigint, p_refusal text, p_clerk_id bigint, p_scan_id uuid, p_request_hash bytea,
     p_event_at timestamptz, p_barcode text, p_parcel_uuid uuid, p_proof text, p_proof_hash bytea, p_told text,
     p_time_zone text
@@ -176,8 +201,12 @@ BEGIN
         v_verdict := CASE parcel.status
             WHEN 'refused' THEN 'returned' WHEN 'returned' THEN 'returned' WHEN 'cancelled' THEN 'cancelled'
             WHEN 'damaged' THEN 'damaged' ELSE 'not_arrived' END;
-    ELSIF p_proof = 'locked' THEN
+    ELSIF p_proof IN ('locked', 'paused') THEN
         v_verdict := 'code_locked';
+        IF p_proof = 'paused' THEN
+            SELECT json_build_object('until', c.paused_until) INTO v_detail
+            FROM pickup_pickupcode c WHERE c.parcel_id = parcel.id AND c.paused_until > v_now;
+        END IF;
     ELSIF p_proof = 'uncounted' THEN  -- it arrived just now: the code was not counted, so it is not compared
         v_verdict := 'not_arrived';
     ELSE

@@ -168,10 +168,11 @@ function showResult(scan, result, before, lines = []) {
   const parcel = stock.byBarcode(barcode) ?? before;
   const detail = result.detail ?? {};
   const at = detail.at ? view.clock(Date.parse(detail.at), { day: true }) : "";
+  const rests = detail.until ? text("codes_rest", { at: view.clock(Date.parse(detail.until)) }) : undefined;
   const digits = stock.state.minor_digits;
   const success = scan.kind === "pickup" && DONE.has(result.verdict);
   present({
-    scan, from: "network", verdict: result.verdict, barcode, shelf: result.shelf, elsewhere: detail.point,
+    scan, from: "network", verdict: result.verdict, words: rests, barcode, shelf: result.shelf, elsewhere: detail.point,
     parcel: result.parcel ? parcel : null,
     more: success ? result.waiting_here : 0,
     others: success ? stock.beside(parcel) : [],

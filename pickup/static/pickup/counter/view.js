@@ -151,7 +151,7 @@ export function showDone(done) {
       return rowOf(`done ${one.tone ?? sign.tone}`, icon(sign.icon, "small-sign"),
         element("span", { class: "barcode" }, one.barcode || "–"),
         element("span", { class: "place" }, one.shelf ?? ""),
-        element("span", { class: "quiet" }, `${words.modes[one.kind]} · ${words.verdicts[one.verdict]} ${one.at ? clock(Date.parse(one.at)) : ""}`));
+        element("span", { class: "quiet" }, `${words.modes[one.kind]} · ${one.words ?? words.verdicts[one.verdict]} ${one.at ? clock(Date.parse(one.at)) : ""}`));
     }));
   }
 }

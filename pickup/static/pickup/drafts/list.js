@@ -75,6 +75,7 @@ byId("new")?.addEventListener("submit", (event) => {
     } catch (refused) { complain(refused, field); }
   });
 });
+byId("new")?.querySelector("button").removeAttribute("disabled");
 byId("status").addEventListener("change", () => { at = 1; drafts(); });
 byId("pages").addEventListener("click", (event) => {
   const by = Number(event.target.dataset.by ?? 0);
