@@ -118,12 +118,21 @@ def _parameters(day: date, end: datetime) -> dict[str, Any]:
         "chances": [rule.chance for rule in rules],
         "wholes": [rule.whole_shop for rule in rules],
         "spreads": [rule.spread for rule in rules],
+        "on_days": [rule.on_days for rule in rules],
+        "families": [rule.family or rule.name for rule in rules],
         "relatives": [rule.relative for rule in rules],
         "limit": signs.LIMIT,
         "fast": timedelta(minutes=signs.FAST_MIN),
         "series": timedelta(seconds=signs.SERIES_S),
         "series_people": signs.SERIES_PEOPLE,
+        "soon": timedelta(minutes=signs.SOON_MIN),
+        "crowd": signs.CROWD,
+        "crowd_half": timedelta(minutes=signs.CROWD_MIN) / 2,
         "many_names": signs.NAMES,
+        "shared_names": signs.SHARED_NAMES,
+        "many_shops": signs.SHOPS_OF_ONE,
+        "door_phones": signs.DOOR_PHONES,
+        "at_shop_m": signs.AT_SHOP_M,
         "many_parcels": signs.PARCELS_OF_ONE,
         "far_m": signs.FAR_M,
         "merchant_share": signs.MERCHANT_SHARE,
@@ -175,12 +184,15 @@ WITH told AS MATERIALIZED (
     -- The pickups of the time that is looked at, and the arrivals they stand on.
     SELECT h.id AS handover_id, h.service_point_id AS point_id, h.parcel_id, s.proof, s.device_id, s.recorded_at,
            s.event_at, s.told <> '' AS offline, a.recorded_at AS came_recorded, a.event_at AS came_event,
-           a.told <> '' AS came_offline, p.person, p.hold_until, p.order_id
+           a.told <> '' AS came_offline, p.hold_until, p.order_id, COALESCE(p.person, n.phone_hash) AS person,
+           EXISTS (SELECT FROM pickup_handover b
+                   WHERE b.parcel_id = h.parcel_id AND b.undone_by_id IS NOT NULL) AS again
     FROM pickup_scan s
     JOIN pickup_handover h ON h.scan_id = s.id AND h.undone_by_id IS NULL
     JOIN pickup_parcel p ON p.id = h.parcel_id
     JOIN pickup_arrival r ON r.parcel_id = h.parcel_id AND r.service_point_id = h.service_point_id
     JOIN pickup_scan a ON a.id = r.scan_id
+    LEFT JOIN pickup_recipient n ON n.order_id = p.order_id
     WHERE s.recorded_at >= %(first)s AND s.kind = 'pickup'
 ), clock AS MATERIALIZED (
     -- A device that is late by the same time at nearly every scan has a wrong clock.
@@ -221,17 +233,32 @@ WITH told AS MATERIALIZED (
                                                    AND (s.closes AT TIME ZONE %(zone)s)::date
         AND t.at >= s.opens - %(aside)s AND t.at <= s.closes + %(aside)s
 ), runs AS MATERIALIZED (
-    SELECT handover_id, COUNT(*) FILTER (WHERE step) OVER (PARTITION BY point_id, run) AS people FROM (
+    -- Of each pickup: how long the row of people is in which it stands, how many came within minutes of it, and how
+    -- many come there on a day.
+    SELECT handover_id, COUNT(*) FILTER (WHERE step) OVER (PARTITION BY point_id, run) AS people,
+           COUNT(*) FILTER (WHERE is_other) OVER (PARTITION BY point_id ORDER BY at
+               RANGE BETWEEN %(crowd_half)s PRECEDING AND %(crowd_half)s FOLLOWING) AS crowd,
+           COUNT(*) FILTER (WHERE is_other) OVER (PARTITION BY point_id)
+               / GREATEST(1, EXTRACT(epoch FROM %(end)s - MIN(at) OVER (PARTITION BY point_id)) / 86400) AS a_day
+    FROM (
         SELECT *, COUNT(*) FILTER (WHERE NOT step) OVER (PARTITION BY point_id ORDER BY at, handover_id) AS run FROM (
-            SELECT handover_id, point_id, at,
-                   COALESCE(at - LAG(at) OVER line < %(series)s
-                            AND person IS DISTINCT FROM LAG(person) OVER line, false) AS step
-            FROM timed WINDOW line AS (PARTITION BY point_id ORDER BY at, handover_id)) gaps) numbered
+            SELECT handover_id, point_id, at, is_other, COALESCE(at - before < %(series)s AND is_other, false) AS step
+            FROM (
+                SELECT handover_id, point_id, at, LAG(at) OVER line AS before,
+                       person IS NULL OR person IS DISTINCT FROM LAG(person) OVER line AS is_other
+                FROM timed WINDOW line AS (PARTITION BY point_id ORDER BY at, handover_id)) ordered) gaps) numbered
 ), people AS MATERIALIZED (
     SELECT t.point_id, t.person, COUNT(*) AS parcels, COUNT(DISTINCT r.masked_name) AS names
     FROM timed t JOIN pickup_recipient r ON r.order_id = t.order_id
     WHERE t.person IS NOT NULL
-    GROUP BY t.point_id, t.person HAVING COUNT(*) > LEAST(%(many_names)s, %(many_parcels)s - 1)
+    GROUP BY t.point_id, t.person HAVING COUNT(*) >= %(shared_names)s
+), roaming AS MATERIALIZED (
+    SELECT person FROM timed WHERE person IS NOT NULL GROUP BY person HAVING COUNT(DISTINCT point_id) >= %(many_shops)s
+), one_door AS MATERIALIZED (
+    -- One address to the metre, for many phones.
+    SELECT t.point_id, ST_SnapToGrid(a.location, 0.00001) AS door
+    FROM timed t JOIN network_address a ON a.id = t.address_id WHERE a.location IS NOT NULL
+    GROUP BY 1, 2 HAVING COUNT(DISTINCT t.person) >= %(door_phones)s
 ), one_shop AS MATERIALIZED (
     SELECT merchant_id, point_id FROM (
         SELECT merchant_id, point_id, COUNT(*) AS here, SUM(COUNT(*)) OVER (PARTITION BY merchant_id) AS everywhere
@@ -259,6 +286,8 @@ WITH told AS MATERIALIZED (
     JOIN runs u USING (handover_id)
     JOIN network_address a ON a.id = t.address_id
     LEFT JOIN people q ON q.point_id = t.point_id AND q.person = t.person
+    LEFT JOIN roaming z ON z.person = t.person
+    LEFT JOIN one_door e ON e.point_id = t.point_id AND e.door = ST_SnapToGrid(a.location, 0.00001)
     LEFT JOIN one_shop o ON o.merchant_id = t.merchant_id AND o.point_id = t.point_id
     LEFT JOIN wrong w ON w.parcel_id = t.parcel_id AND w.service_point_id = t.point_id
     LEFT JOIN messages g ON g.handover_id = t.handover_id
@@ -273,16 +302,23 @@ WITH told AS MATERIALIZED (
         ('unopened', working.opened AND t.proof = 'qr' AND v.id IS NULL),
         ('shop_opened', y.id IS NOT NULL AND f.phone IS NULL),
         ('fast', t.at - t.came_at < %(fast)s),
+        ('soon', t.at - t.came_at < %(soon)s),
         ('series', u.people >= %(series_people)s),
+        ('rush', u.crowd >= GREATEST(%(crowd)s, u.a_day / 5)),
         ('closed', CASE WHEN k.opening_hours = '' OR t.at < k.since
                         THEN EXTRACT(hour FROM t.at AT TIME ZONE %(zone)s) < 6
                         ELSE i.handover_id IS NULL END),
         ('typed', t.proof = 'code'),
         ('guessed', w.parcel_id IS NOT NULL),
         ('names', q.names > %(many_names)s),
+        ('shared', q.names >= %(shared_names)s),
+        ('roaming', z.person IS NOT NULL),
         ('busy_phone', q.parcels >= %(many_parcels)s),
         ('staff', f.phone IS NOT NULL),
         ('far', ST_DistanceSphere(a.location, k.location) > %(far_m)s),
+        ('at_shop', ST_DistanceSphere(a.location, k.location) < %(at_shop_m)s),
+        ('one_door', e.door IS NOT NULL),
+        ('again', t.again),
         ('merchant', o.merchant_id IS NOT NULL),
         ('late', t.is_late),
         -- As long as it stood there by the same clock as its deadline.
@@ -295,12 +331,13 @@ WITH told AS MATERIALIZED (
 ), rules AS MATERIALIZED (
     SELECT * FROM unnest(%(names)s::text[], %(weights)s::int[], %(usual)s::float8[], %(least)s::int[],
                          %(shares)s::float8[], %(chances)s::float8[], %(wholes)s::bool[],
-                         %(relatives)s::bool[], %(spreads)s::float8[])
-        AS r(sign, weight, usual, least, share, chance, whole, relative, spread)
+                         %(relatives)s::bool[], %(spreads)s::float8[], %(on_days)s::int[], %(families)s::text[])
+        AS r(sign, weight, usual, least, share, chance, whole, relative, spread, on_days, family)
 ), totals AS MATERIALIZED (
     SELECT point_id, days, COUNT(*) AS pickups FROM timed JOIN windows ON at >= since GROUP BY point_id, days
 ), counts AS MATERIALIZED (
-    SELECT m.point_id, m.sign, w.days, COUNT(*) AS found, t.pickups, COUNT(*)::float8 / t.pickups AS share
+    SELECT m.point_id, m.sign, w.days, COUNT(*) AS found, t.pickups, COUNT(*)::float8 / t.pickups AS share,
+           COUNT(DISTINCT (m.at AT TIME ZONE %(zone)s)::date) AS on_days
     FROM marked m JOIN windows w ON m.at >= w.since JOIN totals t USING (point_id, days)
     GROUP BY m.point_id, m.sign, w.days, t.pickups
 ), shops AS (
@@ -315,12 +352,13 @@ WITH told AS MATERIALIZED (
     -- Shops without the sign have no row: the places behind the last one are zeros. A rare sign's quartile is but the
     -- chance of having one at all, so that it is never more than three times what is so in all shops together.
     SELECT r.sign, r.days, COALESCE(MAX(r.share) FILTER (WHERE place = (number + 1) / 2), 0) AS middle,
-           COALESCE(MAX(r.share) FILTER (WHERE place = (number + 3) / 4), 0) AS upper, 3 * t.share AS most
+           COALESCE(MAX(r.share) FILTER (WHERE place = (number + 3) / 4), 0) AS upper, 3 * t.share AS most,
+           t.share AS mean
     FROM ranked r JOIN shops USING (days) JOIN together t ON (t.sign, t.days) = (r.sign, r.days)
     WHERE number >= 8 GROUP BY r.sign, r.days, t.share
   UNION ALL
     -- With too few to compare, what is so in all of them together is usual.
-    SELECT t.sign, t.days, t.share, t.share, t.share
+    SELECT t.sign, t.days, t.share, t.share, t.share, t.share
     FROM together t JOIN shops s USING (days) JOIN rules r USING (sign) WHERE s.number < 8 AND r.relative
 ), cleared AS MATERIALIZED (
     -- What a person looked at and found in order is usual there.
@@ -337,8 +375,8 @@ WITH told AS MATERIALIZED (
         WHERE (l.point_id, l.sign) = (c.point_id, c.sign) AND l.days = (SELECT MAX(days) FROM windows)) b
     WHERE b.pickups >= 60
 ), compared AS (
-    SELECT c.point_id, c.sign, c.found, c.pickups, c.days, r.weight, r.chance, r.whole, v.is_change,
-           c.pickups * LEAST(1, GREATEST(r.usual, e.middle, 1.2 * k.share, v.share)) AS expected
+    SELECT c.point_id, c.sign, r.family, c.found, c.pickups, c.days, r.weight, r.chance, r.whole, v.is_change,
+           c.pickups * LEAST(1, GREATEST(r.usual, e.middle, e.mean, 1.2 * k.share, v.share)) AS expected
     FROM counts c JOIN rules r USING (sign)
     LEFT JOIN elsewhere e ON (e.sign, e.days) = (c.sign, c.days)
     LEFT JOIN elsewhere l ON (l.sign, l.days) = (c.sign, (SELECT MAX(days) FROM windows))
@@ -347,10 +385,11 @@ WITH told AS MATERIALIZED (
     CROSS JOIN LATERAL (VALUES
         (false, LEAST(COALESCE(e.middle, l.middle) + r.spread * (l.upper - l.middle), l.most)), (true, b.share)
     ) AS v(is_change, share)
-    WHERE c.found >= r.least AND c.share >= r.share AND (v.share IS NOT NULL OR NOT v.is_change)
+    WHERE c.found >= r.least AND c.on_days >= r.on_days AND c.share >= r.share
+      AND (v.share IS NOT NULL OR NOT v.is_change)
 ), unusual AS MATERIALIZED (
     -- Of several windows that are unusual the most telling one is told, and the longest one's pickups are held.
-    SELECT DISTINCT ON (point_id, sign) point_id, sign, whole, found, pickups, days, expected, points,
+    SELECT DISTINCT ON (point_id, sign) point_id, sign, family, whole, found, pickups, days, expected, points,
            MAX(days) OVER (PARTITION BY point_id, sign) AS longest
     FROM (SELECT *, CASE WHEN is_change THEN %(limit)s WHEN surprise >= 1.5 * chance THEN 2 * weight
                          ELSE weight END AS points
@@ -359,14 +398,19 @@ WITH told AS MATERIALIZED (
           WHERE surprise >= chance * CASE WHEN is_change THEN 1.2 ELSE 1 END) u
     ORDER BY point_id, sign, points DESC, surprise DESC, days
 ), counted AS (
-    SELECT t.handover_id, t.point_id, t.parcel_id, SUM(u.points) AS points,
+    -- Of signs of one family, which tell the same in other words, the heaviest counts.
+    SELECT handover_id, SUM(points) AS points,
+           (SELECT jsonb_agg(e) FROM unnest(array_agg(evidence)) all_of CROSS JOIN jsonb_array_elements(all_of) e)
+               AS evidence
+    FROM (
+    SELECT t.handover_id, MAX(u.points) AS points,
            jsonb_agg(jsonb_build_object('sign', u.sign, 'points', u.points, 'found', u.found, 'pickups', u.pickups,
                'days', u.days, 'expected', round(u.expected::numeric, 1), 'here', m.sign IS NOT NULL)) AS evidence
     FROM unusual u
     JOIN timed t ON t.point_id = u.point_id AND t.at >= %(end)s - make_interval(days => u.longest)
     LEFT JOIN marked m ON m.handover_id = t.handover_id AND m.sign = u.sign
     WHERE u.whole OR m.sign IS NOT NULL
-    GROUP BY t.handover_id, t.point_id, t.parcel_id
+    GROUP BY t.handover_id, u.family) family GROUP BY handover_id
 )
 SELECT (SELECT COUNT(*) FROM timed WHERE at >= %(end)s - interval '1 day'),
        (SELECT jsonb_agg(to_jsonb(c)) FROM (

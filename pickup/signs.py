@@ -25,21 +25,26 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 LIMIT = 100
 WINDOWS = (3, 7, 14, 30)  # days that are looked at together: a new cheat shows in few, a careful one in many
 
-FAST_MIN, SERIES_S, SERIES_PEOPLE = 10, 20, 5
-NAMES, PARCELS_OF_ONE = 5, 15  # of one phone in 30 days at one shop
-FAR_M, MERCHANT_SHARE, MERCHANT_PARCELS = 50_000, 0.6, 10
+FAST_MIN, SOON_MIN, SERIES_S, SERIES_PEOPLE = 10, 30, 20, 5
+CROWD, CROWD_MIN = 6, 10  # people within minutes, at a shop to which fewer than thirty come on a day
+NAMES, SHARED_NAMES, PARCELS_OF_ONE = 5, 3, 15  # of one phone in 30 days at one shop
+SHOPS_OF_ONE, DOOR_PHONES = 4, 8  # shops at which one phone collects, phones that have one address
+FAR_M, AT_SHOP_M, MERCHANT_SHARE, MERCHANT_PARCELS = 50_000, 30, 0.6, 10
 LATE_MIN, LAST_H, ASIDE_MIN = 5, 24, 30
 
 
 @dataclass(frozen=True)
 class Sign:
-    """`usual`: the share of an honest shop's pickups that may show it, whatever is known of other shops."""
+    """`usual`: the share of an honest shop's pickups that may show it, whatever is known of other shops.
+
+    `family`: of signs that tell the same in other words only the heaviest counts. `on_days`: on so many days it must
+    show itself; a power cut, a feast or an assistant who fetches the parcels of a whole office is one day.
+    """
 
     name: str
     weight: int
@@ -52,100 +57,50 @@ class Sign:
     relative: bool = True  # where too few shops can be compared, it is measured against all of them together
     spread: float = 3.0
     whole_shop: bool = False  # all of the shop's pickups are in doubt then, not only those that show it
+    on_days: int = 2
+    family: str = ""
 
 
-SIGNS = {
-    sign.name: sign
-    for sign in (
-        Sign(
-            "untold", 100, 0.005, 3, 0.02, gettext_lazy("Collected with a code that no message had brought"), "signal 1"
-        ),
-        Sign(
-            "unopened",
-            *(100, 0.02, 4, 0.05),
-            gettext_lazy("QR code shown by somebody who never opened the page it is on"),
-            "signal 1",
-        ),
-        Sign(
-            "shop_opened",
-            100,
-            0.005,
-            3,
-            0.02,
-            gettext_lazy("The recipient's page was opened by the shop"),
-            "signal 2",
-            relative=False,
-        ),
-        Sign("fast", 100, 0.02, 4, 0.08, gettext_lazy("Collected within 10 minutes of its arrival"), "signal 3"),
-        Sign("series", 100, 0.01, 6, 0.03, gettext_lazy("One person after the other within seconds"), "signal 3"),
-        Sign("closed", 80, 0.02, 4, 0.08, gettext_lazy("Collected while the shop was closed, or at night"), "signal 3"),
-        Sign("typed", 60, 0.05, 6, 0.15, gettext_lazy("Code typed instead of scanned"), "signal 4", spread=4.0),
-        Sign("guessed", 80, 0.02, 4, 0.05, gettext_lazy("Wrong codes were tried before"), "signal 4", relative=False),
-        Sign(
-            "names", 100, 0.01, 5, 0.04, gettext_lazy("One phone collects for many names"), "signal 5", relative=False
-        ),
-        Sign(
-            "busy_phone",
-            60,
-            0.02,
-            8,
-            0.08,
-            gettext_lazy("One phone collects very many parcels"),
-            "signal 5",
-            spread=4.0,
-        ),
-        Sign(
-            "staff",
-            100,
-            0.01,
-            4,
-            0.03,
-            gettext_lazy("The recipient's phone is that of the shop"),
-            "signal 5",
-            relative=False,
-        ),
-        Sign("far", 80, 0.01, 4, 0.05, gettext_lazy("The address is more than 50 km away"), "signal 6", relative=False),
-        Sign(
-            "merchant",
-            60,
-            0.01,
-            10,
-            0.15,
-            gettext_lazy("Its merchant sends nearly all to this shop"),
-            "signal 6",
-            spread=4.0,
-        ),
-        Sign(
-            "late",
-            60,
-            0.03,
-            6,
-            0.10,
-            gettext_lazy("Reported later than it is said to have happened"),
-            "signal 7",
-            spread=4.0,
-        ),
-        Sign(
-            "last_day",
-            60,
-            0.05,
-            6,
-            0.15,
-            gettext_lazy("Collected on the last day of its storage"),
-            "signal 8",
-            spread=4.0,
-        ),
-        Sign(
-            "denied",
-            *(100, 0.0002, 2, 0.0),
-            gettext_lazy("Recipients say that they did not collect it"),
-            "signal 9, two in 30 days",
-            chance=5.0,
-            relative=False,
-            whole_shop=True,
-        ),
-    )
-}
+# Honest shops may have reasons of their own: it takes more days, and is compared with a wider spread of other shops.
+SOFT: dict[str, Any] = {"spread": 4.0, "on_days": 3}
+ALONE: dict[str, Any] = {"relative": False}
+_ = gettext_lazy
+TABLE = (
+    Sign("untold", 100, 0.005, 3, 0.02, _("Collected with a code that no message had brought"), "signal 1"),
+    Sign("unopened", 80, 0.05, 4, 0.10, _("QR code shown by somebody who never opened its page"), "signal 1", **SOFT),
+    Sign("shop_opened", 100, 0.005, 3, 0.02, _("The recipient's page was opened by the shop"), "signal 2", **ALONE),
+    Sign("fast", 100, 0.02, 4, 0.08, _("Collected within 10 minutes of its arrival"), "signal 3", family="time"),
+    Sign(
+        "soon", 60, 0.05, 6, 0.12, _("Collected within half an hour of its arrival"), "signal 3", family="time", **SOFT
+    ),
+    Sign("series", 100, 0.01, 6, 0.03, _("One person after the other within seconds"), "signal 3", family="crowd"),
+    Sign("rush", 80, 0.02, 8, 0.06, _("Many people within minutes, at a shop with few"), "signal 3", family="crowd"),
+    Sign("closed", 80, 0.02, 4, 0.08, _("Collected while the shop was closed, or at night"), "signal 3"),
+    Sign("typed", 60, 0.05, 6, 0.15, _("Code typed instead of scanned"), "signal 4", **SOFT),
+    Sign("guessed", 80, 0.02, 4, 0.05, _("Wrong codes were tried before"), "signal 4", **ALONE),
+    Sign("names", 100, 0.01, 5, 0.04, _("One phone collects for many names"), "signal 5", family="phone", **ALONE),
+    Sign("shared", 60, 0.03, 8, 0.10, _("One phone collects for several names"), "signal 5", family="phone", **SOFT),
+    Sign(
+        "busy_phone", 60, 0.02, 8, 0.08, _("One phone collects very many parcels"), "signal 5", family="phone", **SOFT
+    ),
+    Sign("roaming", 80, 0.02, 5, 0.05, _("One phone collects at many shops"), "signal 5", family="phone"),
+    Sign("staff", 100, 0.01, 4, 0.03, _("The recipient's phone is that of the shop"), "signal 5", **ALONE),
+    Sign("far", 80, 0.01, 4, 0.05, _("The address is more than 50 km away"), "signal 6", family="place", **ALONE),
+    Sign("at_shop", 60, 0.05, 8, 0.15, _("The address is that of the shop itself"), "signal 6", family="place", **SOFT),
+    Sign("one_door", 60, 0.10, 8, 0.20, _("Many phones have the same address"), "signal 6", family="place", **SOFT),
+    Sign("merchant", 60, 0.01, 10, 0.15, _("Its merchant sends nearly all to this shop"), "signal 6", **SOFT),
+    Sign("late", 60, 0.03, 6, 0.10, _("Reported later than it is said to have happened"), "signal 7", **SOFT),
+    Sign("last_day", 60, 0.05, 6, 0.15, _("Collected on the last day of its storage"), "signal 8", **SOFT),
+    Sign("again", 80, 0.02, 4, 0.05, _("Handed over before, and that was undone"), "signal 8"),
+    Sign(
+        "denied",
+        *(100, 0.0005, 2, 0.0),
+        _("Recipients say that they did not collect it"),
+        "signal 9, two in 30 days",
+        **(ALONE | {"chance": 7.0, "whole_shop": True, "on_days": 1}),
+    ),
+)
+SIGNS = {sign.name: sign for sign in TABLE}
 
 
 @dataclass(frozen=True)
@@ -181,8 +136,8 @@ class Finding:
             "days": self.days,
             "expected": f"{self.expected:.1f}".removesuffix(".0"),
         }
-        told = _("%(sign)s: %(numbers)s") % {"sign": self.title, "numbers": numbers}
-        return told if self.here else _("%(told)s (others of the same shop)") % {"told": told}
+        told = gettext("%(sign)s: %(numbers)s") % {"sign": self.title, "numbers": numbers}
+        return told if self.here else gettext("%(told)s (others of the same shop)") % {"told": told}
 
 
 def read(evidence: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -36,6 +36,7 @@ class Shop:
     quick: float  # collected within minutes
     last_day: float
     untold: float
+    opened: float  # of those who show the QR code
     late_hours: bool  # open around the clock
     hours: str
     lat: float
@@ -62,8 +63,10 @@ class Row:
     delay: float = 0.0  # until the server heard of the pickup
     notice: float | None = 60.0  # seconds from the arrival to the message; None: it never left
     merchant: int = 0
-    far: bool = False
+    place: str = ""  # "far", or "shop"
     wrong: int = 0  # wrong codes before
+    opened: bool = True  # the recipient's page, by the recipient
+    shop_opened: bool = False
     denied: bool = False
     invented: bool = False
 
@@ -147,7 +150,7 @@ def far_merchant(rng: random.Random, shop: Shop, day: int, number: int) -> Itera
     """A merchant of the owner's own, with addresses in another province."""
     for _ in range(number):
         at = day * 86400 + hour(rng, shop)
-        yield Row(shop, at - rng.uniform(3, 40) * 3600, at, *stranger(rng), merchant=1000 + shop.number, far=True)
+        yield Row(shop, at - rng.uniform(3, 40) * 3600, at, *stranger(rng), merchant=1000 + shop.number, place="far")
 
 
 @kind
@@ -202,14 +205,93 @@ def denied(rng: random.Random, shop: Shop, day: int, number: int) -> Iterator[Ro
         yield Row(shop, at - rng.uniform(3, 40) * 3600, at, *stranger(rng), denied=rng.random() < 0.17)
 
 
-def make_town(seed: int, *, shops: int = 200, days: int = 60, cheats: int = 12, volume: float = 8.0) -> Town:
+TUNED = tuple(KINDS)  # the kinds that the weights were tried on; those below were written afterwards
+
+
+@kind
+def rush(rng: random.Random, shop: Shop, day: int, number: int) -> Iterator[Row]:
+    """Within minutes, but never within seconds."""
+    at = day * 86400 + rng.uniform(10, 20) * 3600
+    for _ in range(max(7, number)):
+        at += rng.uniform(25, 70)
+        yield Row(shop, at - rng.uniform(5, 50) * 3600, at, *stranger(rng))
+
+
+@kind
+def pool(rng: random.Random, shop: Shop, day: int, number: int) -> Iterator[Row]:
+    """Eight phones in turn, each with some names."""
+    for _ in range(number):
+        at = day * 86400 + hour(rng, shop)
+        phone = 8_000_000 + shop.number * 8 + rng.randrange(8)
+        yield Row(shop, at - rng.uniform(3, 40) * 3600, at, phone, rng.choice(SURNAMES))
+
+
+@kind
+def half_hour(rng: random.Random, shop: Shop, day: int, number: int) -> Iterator[Row]:
+    """Soon after the arrival, but not within the ten minutes that everybody knows of."""
+    for _ in range(number):
+        at = day * 86400 + hour(rng, shop)
+        yield Row(shop, at - rng.uniform(11, 35) * 60, at, *stranger(rng))
+
+
+@kind
+def own_door(rng: random.Random, shop: Shop, day: int, number: int) -> Iterator[Row]:
+    """Strangers who all live in the shop."""
+    for _ in range(number):
+        at = day * 86400 + hour(rng, shop)
+        yield Row(shop, at - rng.uniform(3, 40) * 3600, at, *stranger(rng), place="shop")
+
+
+@kind
+def unopened(rng: random.Random, shop: Shop, day: int, number: int) -> Iterator[Row]:
+    """The QR code taken from a list, so that nobody opened its page."""
+    for _ in range(number):
+        at = day * 86400 + hour(rng, shop)
+        yield Row(shop, at - rng.uniform(3, 40) * 3600, at, *stranger(rng), opened=False)
+
+
+@kind
+def shop_reads(rng: random.Random, shop: Shop, day: int, number: int) -> Iterator[Row]:
+    """The recipient's link opened at the counter, every third time while signed in."""
+    for _ in range(number):
+        at = day * 86400 + hour(rng, shop)
+        yield Row(shop, at - rng.uniform(3, 40) * 3600, at, *stranger(rng), shop_opened=rng.random() < 0.33)
+
+
+@kind
+def morning(rng: random.Random, shop: Shop, day: int, number: int) -> Iterator[Row]:
+    """Before anybody comes."""
+    for _ in range(number):
+        at = day * 86400 + rng.uniform(4.5, 7.5) * 3600
+        yield Row(shop, at - rng.uniform(8, 40) * 3600, at, *stranger(rng))
+
+
+@kind
+def mixed(rng: random.Random, shop: Shop, day: int, number: int) -> Iterator[Row]:
+    """A little of each."""
+    for _ in range(number):
+        yield from KINDS[rng.choice(["instant", "night", "typed", "one_phone", "untold"])](rng, shop, day, 1)
+
+
+HELD_OUT = tuple(name for name in KINDS if name not in TUNED)
+
+
+def make_town(
+    seed: int,
+    *,
+    shops: int = 200,
+    days: int = 60,
+    cheats: int = 12,
+    volume: float = 8.0,
+    kinds: Collection[str] = TUNED,
+) -> Town:
     rng = random.Random(seed)
     town = Town(days, [make_shop(rng, number, volume) for number in range(shops)])
     for number, quirk in enumerate(
         ("old people", "bad network", "office", "baker", "baker", "owner orders", "station")
     ):
         add_quirk(rng, town.shops[number], quirk)
-    names = list(KINDS)
+    names = sorted(kinds)
     rng.shuffle(names)
     for number in range(cheats):
         shop = town.shops[-1 - number]
@@ -230,6 +312,7 @@ def make_shop(rng: random.Random, number: int, volume: float) -> Shop:
         quick=rng.betavariate(2, 90),
         last_day=rng.betavariate(4, 60),
         untold=rng.betavariate(1, 250),
+        opened=1 - rng.betavariate(2, 60),
         late_hours=around,
         hours="24/7" if around else rng.choice(["Mo-Su 08:30-21:30", "Mo-Su 08:30-21:30", ""]),
         lat=22.5 + rng.uniform(-0.2, 0.2),
@@ -290,7 +373,8 @@ def honest(rng: random.Random, shop: Shop, day: int) -> Iterator[Row]:
             delay=rng.expovariate(1 / 2.0) * 3600 + 300 if rng.random() < shop.offline else 0.0,
             notice=None if rng.random() < shop.untold else rng.expovariate(1 / 30.0),
             merchant=merchant,
-            far=rng.random() < 0.004,
+            place="far" if rng.random() < 0.004 else "",
+            opened=is_typed or rng.random() < shop.opened,
             wrong=int(is_typed and rng.random() < 0.04),
             denied=rng.random() < 0.0004,
         )
@@ -319,8 +403,8 @@ def write(town: Town, *, first: date) -> None:
         merchants = {number: factories.make_merchant()[0].pk for number in {row.merchant for row in town.rows}}
         cursor.execute(
             """CREATE TEMP TABLE made (n bigint, point bigint, device bigint, merchant bigint, came timestamptz,
-               at timestamptz, heard timestamptz, phone bytea, name text, proof text, notice timestamptz, far bool,
-               wrong int, denied bool, invented bool) ON COMMIT DROP"""
+               at timestamptz, heard timestamptz, phone bytea, name text, proof text, notice timestamptz, place text,
+               wrong int, opened bool, shop_opened bool, denied bool, invented bool) ON COMMIT DROP"""
         )
         hashes: dict[int, bytes] = {}
         with cursor.copy("COPY made FROM STDIN") as copy:
@@ -330,8 +414,8 @@ def write(town: Town, *, first: date) -> None:
                 told = None if row.notice is None else came + timedelta(seconds=row.notice)
                 copy.write_row(
                     (number, row.shop.point_id, row.shop.device_id, merchants[row.merchant], came, at,
-                     at + timedelta(seconds=row.delay), phone, row.name + "*", row.proof, told, row.far, row.wrong,
-                     row.denied, row.invented)
+                     at + timedelta(seconds=row.delay), phone, row.name + "*", row.proof, told, row.place, row.wrong,
+                     row.opened, row.shop_opened, row.denied, row.invented)
                 )  # fmt: skip
         for statement in FILL:
             cursor.execute(statement)
@@ -343,8 +427,10 @@ def written(phone: int) -> str:
 
 FILL = (
     """INSERT INTO network_address (id, location, region_ids, source, accuracy_m, given_datum)
-       SELECT 1000000 + n, ST_SetSRID(ST_MakePoint(ST_X(p.location) + CASE WHEN far THEN 3 ELSE 0.01 END,
-                                                    ST_Y(p.location)), 4326), '{}', 'given', 10, 'wgs84'
+       SELECT 1000000 + n, ST_SetSRID(ST_MakePoint(
+                  ST_X(p.location)
+                  + CASE place WHEN 'far' THEN 3 WHEN 'shop' THEN 0 ELSE n % 1009 / 100000.0 + 0.001 END,
+                  ST_Y(p.location)), 4326), '{}', 'given', 10, 'wgs84'
        FROM made JOIN network_servicepoint p ON p.id = made.point""",
     """INSERT INTO pickup_order (id, merchant_id, reference, body_hash, status, review_reason, review_detail,
                                  address_id, consent_by, placed_at)
@@ -379,6 +465,9 @@ FILL = (
        SELECT 1000000 + n, 'ready', 0, came, came, 1, notice, notice IS NULL, '' FROM made""",
     """INSERT INTO pickup_dispute (handover_id, opened_at, note, outcome, reason)
        SELECT 1000000 + n, heard + interval '20 hours', '', '', '' FROM made WHERE denied""",
+    """INSERT INTO pickup_pageopening (parcel_id, by_shop, opened_at)
+       SELECT 1000000 + n, by_shop, at - interval '1 minute' FROM made CROSS JOIN (VALUES (true), (false)) v(by_shop)
+       WHERE CASE WHEN by_shop THEN shop_opened ELSE opened END""",
     "ANALYZE pickup_scan, pickup_parcel, pickup_handover, pickup_arrival, pickup_order, pickup_recipient",
     "ANALYZE network_address, pickup_posting, pickup_notice",
 )
