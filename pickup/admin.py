@@ -30,16 +30,20 @@ from network.admin import (
 from network.clock import now
 from network.models import ServicePoint, User
 from network.tables import Cell, Column
-from pickup import disputes, ledger, orders, personal, recipients, releases, tasks
+from pickup import bank_files, disputes, ledger, orders, personal, recipients, releases, tasks
 from pickup.models import (
     Account,
+    Adjustment,
     Arrival,
     Assignment,
+    BankDetails,
+    BankTemplate,
     Delegation,
     Dispute,
     Handover,
     ImpactPreview,
     JobRun,
+    LineCase,
     ManualRelease,
     Merchant,
     MerchantKey,
@@ -47,6 +51,8 @@ from pickup.models import (
     Notice,
     Order,
     Parcel,
+    Payout,
+    PayoutBatch,
     PersonalDataRead,
     PickupCode,
     Posting,
@@ -54,6 +60,7 @@ from pickup.models import (
     ReviewDecision,
     ReviewDesk,
     Scan,
+    SealBlock,
     Settlement,
     Statement,
     StatementLine,
@@ -746,3 +753,81 @@ class StatementLineAdmin(ReadOnlyAdmin):
     def why(self, line: StatementLine) -> str:
         handover = line.posting.handover
         return why_link(handover.parcel) if handover else "–"
+
+
+@admin.register(BankTemplate)
+class BankTemplateAdmin(LastingAdmin):
+    needs_reason = True
+    list_display = ["name", "form", "debtor_name", "debtor_bank"]
+    ordering = ["name"]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+
+        class Checked(form):  # type: ignore[valid-type, misc]
+            def clean(self) -> Any:
+                cleaned = super().clean() or self.cleaned_data
+                if cleaned.get("form") in (BankTemplate.Form.CSV, BankTemplate.Form.XLSX):
+                    try:
+                        bank_files.columns(cleaned.get("columns", ""))
+                    except bank_files.BadTemplate as error:
+                        self.add_error("columns", str(error))
+                return cleaned
+
+        return Checked
+
+
+@admin.register(BankDetails)
+class BankDetailsAdmin(ReadOnlyAdmin):
+    list_display = ["account", "shown", "made_by", "made_at", "decision", "decided_by", "decided_at"]
+    list_filter = ["decision"]
+    list_select_related = ["account", "made_by", "decided_by"]
+    fields = ["account", "shown", "made_by", "made_at", "decision", "decided_by", "decided_at", "reason"]
+    ordering = ["-id"]
+
+
+@admin.register(Adjustment)
+class AdjustmentAdmin(ReadOnlyAdmin):
+    list_display = ["made_at", "account", "money", "reason", "made_by", "decision", "decided_by", "decided_at"]
+    list_filter = ["decision"]
+    list_select_related = ["account", "made_by", "decided_by"]
+    ordering = ["-id"]
+    money = amount("amount_minor", _("amount"), lambda row: str(row.account.currency))
+
+
+@admin.register(LineCase)
+class LineCaseAdmin(ReadOnlyAdmin):
+    list_display = ["opened_at", "line", "opened_by", "outcome", "decided_by", "decided_at"]
+    list_filter = ["outcome"]
+    list_select_related = ["opened_by", "decided_by"]
+    ordering = ["-id"]
+
+
+@admin.register(PayoutBatch)
+class PayoutBatchAdmin(ReadOnlyAdmin):
+    list_display = ["id", "made_at", "currency", "template", "channel", "made_by", "decision", "decided_by"]
+    list_filter = ["decision", "channel"]
+    list_select_related = ["template", "made_by", "decided_by"]
+    ordering = ["-id"]
+
+
+@admin.register(Payout)
+class PayoutAdmin(ReadOnlyAdmin):
+    list_display = ["end_to_end_id", "account", "money", "state", "statement", "details"]
+    list_filter = ["state"]
+    list_select_related = ["account", "statement", "details"]
+    search_fields = ["=end_to_end_id"]
+    ordering = ["-id"]
+    money = amount("amount_minor", _("amount"), lambda row: str(row.currency))
+
+
+@admin.register(SealBlock)
+class SealBlockAdmin(ReadOnlyAdmin):
+    list_display = ["number", "last_place", "told", "sealed_at"]
+    fields = ["number", "last_place", "told", "sealed_at"]
+    readonly_fields = ["told"]
+    ordering = ["-number"]
+
+    @admin.display(description=_("head"))
+    def told(self, block: SealBlock) -> str:
+        return bytes(block.head).hex()

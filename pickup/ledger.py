@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -48,6 +49,14 @@ def reverse(posting: Posting, *, reason: str) -> Posting:
         reason=reason,
         payable_at=posting.payable_at,
     )
+
+
+def account_of(kind: Account.Kind, *, currency: str, owner_id: int | None = None) -> Account:
+    """The account of the network, of the bank, or of a payee by its number; made when it is first needed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT account_of(%s, %s, %s)", [kind.value, owner_id, currency])
+        [number] = cursor.fetchone()
+    return Account.objects.get(pk=number)
 
 
 def balance_minor(account: Account) -> int:
@@ -377,6 +386,28 @@ AUDIT = """
     FROM pickup_posting p JOIN pickup_account d ON d.id = p.debit_id JOIN pickup_account c ON c.id = p.credit_id
     WHERE (p.currency, p.currency, p.debit_kind, p.credit_kind) <> (d.currency, c.currency, d.kind, c.kind)
   UNION ALL
+    SELECT 'posting without a paper that two people signed', p.key FROM pickup_posting p
+    WHERE p.kind = 'adjustment' AND NOT EXISTS (
+            SELECT FROM pickup_adjustment a
+            WHERE p.key = 'adjustment:' || a.id AND a.decision = 'approved' AND a.decided_by_id <> a.made_by_id
+              AND (a.account_id, a.amount_minor, a.reason) = (p.credit_id, p.amount_minor, p.reason))
+       OR p.kind = 'payout' AND NOT EXISTS (
+            SELECT FROM pickup_payout o JOIN pickup_payoutbatch b ON b.id = o.batch_id
+            WHERE o.posting_id = p.id AND b.decision = 'approved' AND b.decided_by_id <> b.made_by_id
+              AND (o.account_id, o.amount_minor) = (p.debit_id, p.amount_minor))
+  UNION ALL
+    SELECT 'payout that came back and does not say so', p.key
+    FROM pickup_posting p JOIN pickup_posting f ON f.id = p.reverses_id AND f.kind = 'payout'
+    LEFT JOIN pickup_payout o ON o.posting_id = f.id AND o.state = 'failed' WHERE o.id IS NULL
+  UNION ALL
+    SELECT 'payout in another state than the last of its steps', o.end_to_end_id FROM pickup_payout o
+    WHERE o.state IS DISTINCT FROM (
+        SELECT s.after FROM pickup_payoutstep s WHERE s.payout_id = o.id ORDER BY s.id DESC LIMIT 1)
+  UNION ALL
+    SELECT 'payout of something else than its statement owes', o.end_to_end_id
+    FROM pickup_payout o JOIN pickup_statement s ON s.id = o.statement_id
+    WHERE (o.account_id, o.amount_minor) <> (s.account_id, s.total_minor)
+  UNION ALL
     SELECT 'statement line that is not its posting', l.posting_id::text
     FROM pickup_statementline l JOIN pickup_posting p ON p.id = l.posting_id
     JOIN pickup_statement s ON s.id = l.statement_id
@@ -405,6 +436,11 @@ def written(amount_minor: int, currency: str) -> str:
     whole, part = divmod(abs(amount_minor), 10**digits)
     sign = "−" if amount_minor < 0 else ""
     return f"{sign}{whole:,}" + (f".{part:0{digits}d}" if digits else "")
+
+
+def exact(amount_minor: int, currency: str) -> Decimal:
+    """An amount as a number for a spreadsheet's cell."""
+    return Decimal(plain(amount_minor, currency))
 
 
 def plain(amount_minor: int, currency: str) -> str:

@@ -12,6 +12,8 @@ from django.db import connection, transaction
 
 from pickup.models import Settlement, Statement
 
+MONTHS_AT_ONCE = 24
+
 
 class BadPeriod(ValueError):
     """Not YYYY-MM, or a month that is not over yet."""
@@ -27,34 +29,34 @@ def end_of(period: str) -> datetime:
 
 CLAIM = """
 WITH payable AS (
-    -- Each side of a posting that belongs to a payee, with the payee's sign. A fee that was given back counts with
-    -- its reversal, whenever that came.
-    SELECT p.id AS posting_id, a.id AS account_id,
-           CASE WHEN p.credit_id = a.id THEN p.amount_minor ELSE -p.amount_minor END AS amount_minor
-    FROM pickup_posting p
-    JOIN pickup_account a ON a.id IN (p.credit_id, p.debit_id) AND a.kind IN ('point', 'agent')
-    LEFT JOIN pickup_posting reversed ON reversed.id = p.reverses_id
-    WHERE COALESCE(reversed.recorded_at, p.recorded_at) < %(end)s AND p.payable_at <= %(now)s
-      AND p.kind <> 'payout' AND p.currency = %(currency)s
+    -- A posting has the network on one side and a payee on the other; the amount gets the payee's sign. A fee that was
+    -- given back counts with its reversal, whenever that came.
+    SELECT p.id AS posting_id,
+           CASE WHEN p.credit_kind = 'network' THEN p.debit_id ELSE p.credit_id END AS account_id,
+           CASE WHEN p.credit_kind = 'network' THEN -p.amount_minor ELSE p.amount_minor END AS amount_minor
+    FROM payable_postings(%(now)s) p
+    WHERE p.currency = %(currency)s
+      AND CASE WHEN p.reverses_id IS NULL THEN p.recorded_at
+               ELSE (SELECT f.recorded_at FROM pickup_posting f WHERE f.id = p.reverses_id) END < %(end)s
       AND NOT EXISTS (SELECT FROM pickup_statementline l WHERE l.posting_id = p.id)
-      -- "I did not collect this": while that is open nothing of the pickup is settled, and nothing ever if it is
-      -- upheld; only a fee that a statement has paid already comes back, with its reversal.
-      AND NOT EXISTS (
-          SELECT FROM pickup_contested d -- a dispute or a hold
-          WHERE d.handover_id = p.handover_id
-            AND (d.outcome = '' OR (d.outcome = 'upheld' AND NOT EXISTS (
-                SELECT FROM pickup_statementline l WHERE l.posting_id = COALESCE(p.reverses_id, p.id)))))
-), last AS (
-    SELECT DISTINCT ON (s.account_id) s.account_id, s.total_minor FROM pickup_statement s
-    JOIN pickup_account a ON a.id = s.account_id AND a.currency = %(currency)s
-    ORDER BY s.account_id, s.id DESC
+), before AS (
+    -- What each payee's earlier statements come to, what was paid of them, and whether the last one was a debt.
+    SELECT s.account_id, SUM(s.total_minor - s.carried_minor)::bigint AS settled,
+           (array_agg(s.total_minor ORDER BY s.id DESC))[1] AS last_total,
+           (SELECT COALESCE(SUM(CASE WHEN o.kind = 'payout' THEN o.amount_minor ELSE -o.amount_minor END), 0)::bigint
+            FROM pickup_posting o
+            WHERE o.kind = 'payout' AND o.debit_id = s.account_id
+               OR o.debit_kind = 'bank' AND o.credit_id = s.account_id) AS paid
+    FROM pickup_statement s JOIN pickup_account a ON a.id = s.account_id AND a.currency = %(currency)s
+    GROUP BY s.account_id
 ), made AS (
-    INSERT INTO pickup_statement (settlement_id, account_id, carried_minor, total_minor)
-    SELECT %(settlement)s, account_id, carried, carried + earned FROM (
-        SELECT COALESCE(p.account_id, l.account_id) AS account_id, COALESCE(p.earned, 0) AS earned,
-               LEAST(COALESCE(l.total_minor, 0), 0) AS carried
-        FROM (SELECT account_id, SUM(amount_minor) AS earned FROM payable GROUP BY account_id) p
-        FULL JOIN (SELECT * FROM last WHERE total_minor < 0) l ON l.account_id = p.account_id
+    INSERT INTO pickup_statement (settlement_id, account_id, opening_minor, carried_minor, total_minor)
+    SELECT %(settlement)s, account_id, opening, carried, carried + earned FROM (
+        SELECT COALESCE(p.account_id, b.account_id) AS account_id, COALESCE(p.earned, 0) AS earned,
+               COALESCE(b.settled - b.paid, 0) AS opening, LEAST(COALESCE(b.last_total, 0), 0) AS carried
+        FROM (SELECT account_id, SUM(amount_minor)::bigint AS earned FROM payable GROUP BY account_id) p
+        FULL JOIN before b ON b.account_id = p.account_id
+        WHERE p.account_id IS NOT NULL OR b.last_total < 0
     ) due
     RETURNING id, account_id
 )
@@ -82,6 +84,48 @@ def close_period(*, period: str, now: datetime, currency: str) -> Settlement:
             parameters: dict[str, Any] = {"settlement": settlement.pk, "end": end, "now": now, "currency": currency}
             cursor.execute(CLAIM, parameters)
     return settlement
+
+
+def close_due(*, now: datetime) -> int:
+    """Close each month that is over, long enough for its last fee to have become payable, and that has postings.
+
+    Returns how many were closed. Whoever wants a month earlier says `close_period`.
+    """
+    closed = 0
+    for currency, last_payable, period in _unclosed():
+        if end_of(period) <= now and last_payable <= now:
+            closed += _is_new(period, currency)
+            close_period(period=period, now=now, currency=currency)
+    return closed
+
+
+def _is_new(period: str, currency: str) -> bool:
+    return not Settlement.objects.filter(period=period, currency=currency).exists()
+
+
+def _unclosed() -> list[tuple[str, datetime, str]]:
+    """The months that have postings and no settlement, oldest first: currency, when the last fee is payable, period."""
+    with connection.cursor() as cursor:
+        cursor.execute(MONTHS, {"zone": settings.TIME_ZONE, "months": MONTHS_AT_ONCE})
+        return [(currency, last, period) for currency, last, period in cursor.fetchall()]
+
+
+# The months from the last closed one on, or from the first posting; no scan over all that was ever posted.
+MONTHS = """
+SELECT c.currency, (m.month + interval '1 month') AT TIME ZONE %(zone)s + make_interval(hours => c.hours),
+       to_char(m.month, 'YYYY-MM')
+FROM (
+    SELECT a.currency, (SELECT MAX(s.period) FROM pickup_settlement s WHERE s.currency = a.currency) AS closed,
+           (SELECT p.recorded_at FROM pickup_posting p WHERE p.currency = a.currency ORDER BY p.id LIMIT 1) AS first_at,
+           (SELECT MAX(t.payable_after_hours)::int FROM pickup_tariff t WHERE t.currency = a.currency) AS hours
+    FROM (SELECT DISTINCT currency FROM pickup_account WHERE kind = 'network') a
+) c
+CROSS JOIN LATERAL generate_series(
+    COALESCE(to_date(c.closed, 'YYYY-MM') + interval '1 month', date_trunc('month', c.first_at AT TIME ZONE %(zone)s)),
+    (clock_timestamp() AT TIME ZONE %(zone)s), interval '1 month') AS m(month)
+WHERE c.first_at IS NOT NULL
+ORDER BY m.month, c.currency LIMIT %(months)s
+"""
 
 
 def totals(settlement: Settlement) -> list[tuple[Statement, int]]:

@@ -7,15 +7,17 @@ frequent that chance and the differences between honest shops do not explain it:
   three times the way from there to their upper quartile, which is two standard deviations where shares are spread
   normally (four times, for signs that honest shops have reasons of their own to show); or else, because a cheat begins
   some day, what the same shop showed in the weeks before, and a standard deviation. It is never less than `usual`, than
-  the median, and than what an administrator cleared at this shop;
+  the median and the mean of the network, and than what an administrator cleared at this shop;
 - *surprise* is k·ln(k/e) − (k − e) for k found and e expected, the Chernoff bound of a Poisson count: chance brings
   so many less often than once in exp(surprise) times.
 
 From `least` pickups, `share` of all and a surprise of `chance` on, each pickup with the sign gets `weight` points
 against other shops, and twice as many from one and a half times that surprise on; against the shop's own past it gets
-LIMIT, from a fifth more surprise on. A pickup is held from LIMIT points on. Where the numbers come from: the signals
-and the figures in them (10 minutes, 20 seconds, 15 %, five names, 50 km, 60 %, 10 %, two in 30 days) are the network's
-promise 30; weights are 100 where only an inside hand explains the sign, and 60 or 80 where honest shops may have
+LIMIT, from a fifth more surprise on (half as much again, where honest shops have reasons of their own). It must show on
+as many different days as it says, and of a family of signs that tell the same the heaviest counts. A pickup is held from
+LIMIT points on. Where the numbers come from: the signals
+and the figures in them (10 minutes, 20 seconds, 15 %, five names, 50 km, 60 %, 10 %, two in 30 days) are the
+network's promise 30; weights are 100 where only an inside hand explains the sign, and 60 or 80 where honest shops may have
 reasons of their own, so that it holds nothing alone until it is beyond doubt.
 """
 
@@ -63,7 +65,7 @@ class Sign:
 
 # Honest shops may have reasons of their own: it takes more days, and is compared with a wider spread of other shops.
 SOFT: dict[str, Any] = {"spread": 4.0, "on_days": 3}
-ALONE: dict[str, Any] = {"relative": False}
+ALONE: dict[str, Any] = {"relative": False, "on_days": 1}  # one day says it all
 _ = gettext_lazy
 TABLE = (
     Sign("untold", 100, 0.005, 3, 0.02, _("Collected with a code that no message had brought"), "signal 1"),
@@ -77,7 +79,7 @@ TABLE = (
     Sign("rush", 80, 0.02, 8, 0.06, _("Many people within minutes, at a shop with few"), "signal 3", family="crowd"),
     Sign("closed", 80, 0.02, 4, 0.08, _("Collected while the shop was closed, or at night"), "signal 3"),
     Sign("typed", 60, 0.05, 6, 0.15, _("Code typed instead of scanned"), "signal 4", **SOFT),
-    Sign("guessed", 80, 0.02, 4, 0.05, _("Wrong codes were tried before"), "signal 4", **ALONE),
+    Sign("guessed", 80, 0.02, 4, 0.05, _("Wrong codes were tried before"), "signal 4", relative=False),
     Sign("names", 100, 0.01, 5, 0.04, _("One phone collects for many names"), "signal 5", family="phone", **ALONE),
     Sign("shared", 60, 0.03, 8, 0.10, _("One phone collects for several names"), "signal 5", family="phone", **SOFT),
     Sign(
@@ -97,7 +99,7 @@ TABLE = (
         *(100, 0.0005, 2, 0.0),
         _("Recipients say that they did not collect it"),
         "signal 9, two in 30 days",
-        **(ALONE | {"chance": 7.0, "whole_shop": True, "on_days": 1}),
+        **(ALONE | {"chance": 7.0, "whole_shop": True}),
     ),
 )
 SIGNS = {sign.name: sign for sign in TABLE}

@@ -21,7 +21,20 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from network import exports, memory, publishing
 from network.clock import now
-from pickup import asking, closings, holding, missing, notices, orders, periods, preview, scoring
+from pickup import (
+    asking,
+    closings,
+    holding,
+    missing,
+    notices,
+    orders,
+    payouts,
+    periods,
+    preview,
+    scoring,
+    seals,
+    settlements,
+)
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +149,23 @@ def score_pickups() -> int:
 @sweep
 def write_exports() -> int:
     return exports.work(now=now(), limit=FILES_PER_SWEEP)
+
+
+@sweep
+def close_periods() -> int:
+    """Close each month that is over as soon as its last fee is payable; `close_period` does it earlier."""
+    return settlements.close_due(now=now())
+
+
+@sweep
+def seal_books() -> int:
+    return seals.seal(now=now())
+
+
+@sweep
+def check_payouts() -> int:
+    """Send what was approved to the bank's own address, and give what was not answered to a person."""
+    return payouts.flag_silent(now=now()) + payouts.send_waiting(now=now())
 
 
 class Bell:

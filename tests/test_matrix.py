@@ -232,6 +232,13 @@ def test_what_is_foreign_does_not_exist_for_shops_agents_and_machines() -> None:
 MAY_TAKE: dict[str, dict[str, set[str]]] = {
     "earnings": {"own": {"clerk", "owner"}, "foreign": {"other-owner"}},
     "statement": {"own": {"clerk", "owner"}, "foreign": {"other-owner"}},
+    "money-statement": {
+        "own": {"clerk", "owner", "staff-money", "superuser"},
+        "foreign": {"other-owner", "staff-money", "superuser"},
+    },
+    "money-statements": {"-": {"staff-money", "superuser"}},
+    "money-settlements": {"-": {"staff-money", "superuser"}},
+    "money-payout": {"-": {"staff-money", "superuser"}},
     "agent-earnings": {"-": {"agent", "other-agent"}},
     "agent-statement": {"own": {"agent"}, "foreign": {"other-agent"}},
     "agent-parcels": {"-": {"agent", "other-agent"}},

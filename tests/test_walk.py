@@ -18,7 +18,7 @@ from django.utils.timezone import localtime, now
 
 from network import access
 from network.models import Level
-from pickup import settlements, tasks
+from pickup import tasks
 from pickup.models import (
     Arrival,
     Assignment,
@@ -127,6 +127,6 @@ def test_one_parcel_walks_all_the_way(settings: Any, tmp_path: Path) -> None:
     assert fees == [("point_fee", None, 2000), ("agent_fee", Level.DISTRICT, 300), ("agent_fee", Level.PROVINCE, 500)]
 
     # 7 settlement
-    settlements.close_period(period=f"{localtime():%Y-%m}", now=now() + timedelta(days=45), currency="CNY")
+    factories.close_period(period=f"{localtime():%Y-%m}", now=now() + timedelta(days=45), currency="CNY")
     assert Statement.objects.count() == 3
     assert StatementLine.objects.count() == Posting.objects.count()

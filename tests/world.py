@@ -14,12 +14,14 @@ from django.utils.timezone import localdate, localtime, now
 
 from network import drafts, members
 from network.models import Device, Export, Level, PointApplication, PointProposal, Region, ServicePoint, User
-from pickup import codes, recipients, settlements
+from pickup import bank_details, codes, payouts, recipients
 from pickup.models import (
+    Account,
     Hold,
     ImpactPreview,
     Merchant,
     Parcel,
+    PayoutBatch,
     Posting,
     Recipient,
     Statement,
@@ -47,6 +49,9 @@ AREAS: dict[str, list[str]] = {
     "staff-money": [
         *("pickup.view_tariff", "pickup.add_tariff", "pickup.view_posting", "pickup.view_statement"),
         "pickup.view_hold",
+        *("pickup.view_linecase", "pickup.change_linecase", "pickup.view_adjustment", "pickup.add_adjustment"),
+        *("pickup.view_bankdetails", "pickup.change_bankdetails", "pickup.view_payoutbatch"),
+        *("pickup.add_payoutbatch", "pickup.change_payoutbatch"),
     ],
     "staff-history": ["network.view_history", "network.view_region", "network.view_servicepoint"],
     "staff-personal": ["pickup.read_personal", "pickup.view_personaldataread"],
@@ -192,7 +197,7 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         marks={
             *(f"{mark}-{what}" for what in ("REF", "SHOP", "CITY", "OWNER", "CLERK", "AGENT", "MERCHANT", "DEVICE")),
             *(f"{mark}-{what}" for what in ("PN/", "ORDER", "GUEST", "PAIRING", "EXPORT", "PASSKEY", "REASONS")),
-            *(f"{mark}-{what}" for what in ("PROPOSAL", "OPENING", "BORDERS")),
+            *(f"{mark}-{what}" for what in ("PROPOSAL", "OPENING", "BORDERS", "HOLDER", "BANK")),
         },
     )
 
@@ -223,8 +228,19 @@ def make_world() -> World:
     chains = make_regions()
     own = make_side("own", chains["own"], lat=22.535, lon=113.935, phone="+8613811112222")
     foreign = make_side("foreign", chains["foreign"], lat=23.15, lon=113.35, phone="+8613933334444")
-    settlements.close_period(period=f"{localtime(now()):%Y-%m}", now=now() + timedelta(days=40), currency="CNY")
+    factories.close_period(period=f"{localtime(now()):%Y-%m}", now=now() + timedelta(days=40), currency="CNY")
     for side in (own, foreign):
+        account = Account.objects.get(service_point=side.point)
+        side.ids["account_id"] = account.pk
+        side.ids["settlement_id"] = Statement.objects.get(account=account).settlement_id
+        factories.make_bank_details(account)
+        told = bank_details.Details(f"{side.name.upper()}-HOLDER", "6214830012345678", f"{side.name.upper()}-BANK")
+        side.ids["details_id"] = bank_details.propose(account=account, details=told, by=side.owner).pk
+    batch = payouts.draft(
+        currency="CNY", template=factories.make_template(), channel=PayoutBatch.Channel.FILE, by=own.owner, now=now()
+    )
+    for side in (own, foreign):
+        side.ids["batch_id"] = batch.pk
         side.ids["statement_id"] = Statement.objects.get(account__service_point=side.point).pk
         side.ids["agent_statement"] = Statement.objects.get(account__agent__user=side.agent).pk
         side.export_queries = queries_of(side)
@@ -253,6 +269,10 @@ def queries_of(side: Side) -> dict[str, str]:
         "statement": f"point={side.point.pk}&statement={side.ids['statement_id']}",
         "agent-earnings": span,
         "agent-statement": f"statement={side.ids['agent_statement']}",
+        "money-statement": f"statement={side.ids['statement_id']}",
+        "money-statements": f"settlement={side.ids['settlement_id']}",
+        "money-settlements": "",
+        "money-payout": f"batch={side.ids['batch_id']}",
         "agent-parcels": "",
         "coverage": "",
         "regions": "level=4",

@@ -52,9 +52,14 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "pickup_posting": both(ADD),
     "pickup_account": both(ADD),
     "pickup_assignment": both(ADD),
-    "pickup_settlement": both(ADD),
-    "pickup_statement": both(ADD),
-    "pickup_statementline": both(ADD),
+    "pickup_settlement": web(READ, worker=ADD),
+    "pickup_statement": web(READ, worker=ADD),
+    "pickup_statementline": web(READ, worker=ADD),
+    "pickup_sealedrow": web(READ, worker=ADD),
+    "pickup_sealblock": web(READ, worker=ADD),
+    "pickup_casenote": web(ADD),
+    "pickup_bankfile": both(ADD),  # a person takes it away, or the worker sends it
+    "pickup_payoutstep": both(ADD),
     "pickup_stockcount": web(ADD),
     "pickup_stockcountline": web(ADD),
     "pickup_reviewdecision": web(ADD),
@@ -68,6 +73,10 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "pickup_hold": web(change("decision", "reason", "decided_by_id", "decided_at"), worker=ADD),
     "pickup_pickupquestion": web(change("answer", "answered_at"), worker=ADD),
     "pickup_delegation": web(only("revoked_at"), worker=only("revoked_at")),
+    "pickup_linecase": web(only("outcome", "decided_by_id", "decided_at", "reversal_id")),
+    "pickup_bankdetails": web(only("decision", "decided_by_id", "decided_at", "reason")),
+    "pickup_adjustment": web(only("decision", "decided_by_id", "decided_at")),
+    "pickup_payoutbatch": web(only("decision", "decided_by_id", "decided_at")),
     "network_appointmentapplication": web(only("status", "decided_by_id", "decided_at", "answer", "appointment_id")),
     "network_pointproposal": web(only("status", "decided_by_id", "decided_at", "answer", "service_point_id")),
     "network_pointapplication": web(keep_but("id", "applicant_id", "made_at")),
@@ -89,12 +98,15 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "network_export": web(
         ADD, worker=change("state", "claim", "beat_at", "tries", "rows_done", "rows_all", "ended_at")
     ),  # asked for by people, written by the worker
+    "pickup_payout": web(only("state", "posting_id"), worker=change("state", "posting_id")),
     "pickup_jobrun": web(READ, worker=ALL),
     "pickup_scoredday": web(READ, worker=keep_but("id", "day")),
     "pickup_contested": both(READ),  # a view
     "parcel_step": both(READ),
+    "payout_follows": both(READ),
     # What people set.
     "pickup_tariff": web(KEEP),
+    "pickup_banktemplate": web(KEEP),
     "pickup_merchant": web(KEEP),
     "pickup_merchantkey": web(only("revoked_at")),
     "network_agent": web(KEEP),
@@ -142,13 +154,14 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "network_servicepointevent": both(ADD),
     "network_userevent": web(ADD),
     "network_visitornoticeevent": web(ADD),
+    "pickup_banktemplateevent": web(ADD),
     "pickup_disputeevent": web(ADD),
     "pickup_holdevent": web(ADD),
     "pickup_manualreleaseevent": web(ADD),
     "pickup_merchantevent": web(ADD),
     "pickup_merchantkeyevent": web(ADD),
     "pickup_orderevent": both(ADD),
-    "pickup_settlementevent": both(ADD),
+    "pickup_settlementevent": web(READ, worker=ADD),
     "pickup_tariffevent": web(ADD),
     "pghistory_context": both(NOTHING),  # who and why stand in the events themselves
     # People and their sign-in, which background work has no business with.
@@ -171,6 +184,8 @@ RIGHTS: dict[str, Mapping[str, str]] = {
 AUDITED = (
     "pickup_account", "pickup_posting", "pickup_handover", "pickup_arrival", "pickup_tariff", "pickup_settlement",
     "pickup_statement", "pickup_statementline", "network_appointment", "network_region", "django_migrations",
+    "pickup_linecase", "pickup_casenote", "pickup_bankdetails", "pickup_adjustment", "pickup_payoutbatch",
+    "pickup_bankfile", "pickup_payout", "pickup_payoutstep", "pickup_sealedrow", "pickup_sealblock",
     "pickup_contested",
 )  # fmt: skip
 NUMBERED = ("pickup_scan",)  # tables whose next number the roles ask for themselves

@@ -240,6 +240,9 @@ SWEEPS = {
     "forget_places": 3600,
     "ask_recipients": 900,
     "score_pickups": 86_400,
+    "close_periods": 3600,
+    "seal_books": 30,
+    "check_payouts": 60,
 }  # seconds
 CELERY_BEAT_SCHEDULE = {
     name: {
@@ -253,6 +256,9 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # The network's own settings.
+# Where payouts are sent when no person takes the file to the bank: an address that takes a POST, with its bearer token.
+BANK_URL = os.environ.get("PICKUP_BANK", "")
+BANK_TOKEN = os.environ.get("PICKUP_BANK_TOKEN", SECRETS.get("bank_token", ""))
 EXPORTS_DIR = PICKUP_HOME / "exports"  # files that wait for the person who asked for them
 EXPORT_DAYS = int(os.environ.get("PICKUP_EXPORT_DAYS", "7"))  # so long they wait
 EXPORT_AT_ONCE = 5_000  # rows up to which a list is written while one waits

@@ -1,5 +1,7 @@
 """Holds on pickups that look invented, what recipients are asked, and one word for what settlement must leave out."""
 
+from pathlib import Path
+
 import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.db.models.fields.json
@@ -11,6 +13,7 @@ from django.db import migrations, models
 
 import pickup.models.parcels
 
+SQL = Path(__file__).resolve().parent.parent / "models" / "sql"
 GUARDS = """
 -- A hold is born undecided and is decided once, by somebody who has no part in it.
 CREATE FUNCTION hold_is_decided_by_a_stranger() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -77,11 +80,16 @@ WITHOUT = """
     DROP FUNCTION hold_is_decided_by_a_stranger();
 """
 
+WITHOUT_PAYABLE = """
+    DROP FUNCTION payout_held_by(bigint, timestamptz);
+    DROP FUNCTION payable_postings(timestamptz);
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [
         ("network", "0010_roles"),
-        ("pickup", "0010_roles"),
+        ("pickup", "0013_money"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -445,4 +453,5 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(GUARDS, WITHOUT),
+        migrations.RunSQL((SQL / "payable.sql").read_text(), WITHOUT_PAYABLE),
     ]

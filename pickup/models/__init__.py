@@ -1,4 +1,5 @@
 from pickup.models.background import JobRun
+from pickup.models.cases import CaseNote, LineCase
 from pickup.models.flags import Hold, PageOpening, PickupQuestion, ScoredDay
 from pickup.models.ledger import Account, Posting
 from pickup.models.orders import Assignment, Merchant, MerchantKey, Order, Recipient
@@ -20,24 +21,42 @@ from pickup.models.parcels import (
     Verdict,
     WrongCodeDay,
 )
+from pickup.models.payouts import (
+    Adjustment,
+    BankDetails,
+    BankFile,
+    BankTemplate,
+    Decision,
+    Payout,
+    PayoutBatch,
+    PayoutStep,
+)
 from pickup.models.personal import PersonalDataRead
 from pickup.models.previews import ImpactPreview
 from pickup.models.reviews import ReviewDecision, ReviewDesk
+from pickup.models.seals import SealBlock, SealedRow
 from pickup.models.settlements import Settlement, Statement, StatementLine
 from pickup.models.tariffs import Tariff
 
 __all__ = [
     "MENDABLE",
     "Account",
+    "Adjustment",
     "Arrival",
     "Assignment",
+    "BankDetails",
+    "BankFile",
+    "BankTemplate",
+    "CaseNote",
     "DatabaseClock",
+    "Decision",
     "Delegation",
     "Dispute",
     "Handover",
     "Hold",
     "ImpactPreview",
     "JobRun",
+    "LineCase",
     "ManualRelease",
     "Merchant",
     "MerchantKey",
@@ -46,6 +65,9 @@ __all__ = [
     "Order",
     "PageOpening",
     "Parcel",
+    "Payout",
+    "PayoutBatch",
+    "PayoutStep",
     "PersonalDataRead",
     "PickupCode",
     "PickupQuestion",
@@ -55,6 +77,8 @@ __all__ = [
     "ReviewDesk",
     "Scan",
     "ScoredDay",
+    "SealBlock",
+    "SealedRow",
     "Settlement",
     "Statement",
     "StatementLine",

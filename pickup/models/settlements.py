@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Func, Q
 from django.utils.translation import gettext_lazy as _
 
 from network.models.history import kept
 from pickup.models.ledger import Account, Posting
 
 
+class ThisTransaction(Func):
+    """The number of the transaction that writes the row."""
+
+    template = "(pg_current_xact_id()::text::bigint)"
+    output_field = models.BigIntegerField()
+
+
 @kept()
 class Settlement(models.Model):
+    """A month that is closed. Whatever belongs to it is written in the transaction that wrote it, and never after."""
+
     period = models.CharField(_("period"), max_length=7, help_text="YYYY-MM")
     currency = models.CharField(_("currency"), max_length=3)
     closed_at = models.DateTimeField(_("closed"))
+    closed_in = models.BigIntegerField(db_default=ThisTransaction(), editable=False)
 
     class Meta:
         verbose_name = _("settlement")
@@ -29,10 +39,15 @@ class Settlement(models.Model):
 
 
 class Statement(models.Model):
-    """What one payee is owed for one settlement; `carried_minor` comes from the payee's last negative total."""
+    """What one payee is owed for one settlement.
+
+    `opening_minor` is what was open when the month was closed: earlier totals less what was paid of them. The part of
+    it that is a debt comes into this total as `carried_minor`; an earlier total that is unpaid is paid by itself.
+    """
 
     settlement = models.ForeignKey(Settlement, models.PROTECT, related_name="statements", verbose_name=_("settlement"))
     account = models.ForeignKey(Account, models.PROTECT, related_name="statements", verbose_name=_("account"))
+    opening_minor = models.BigIntegerField(_("opening balance"), default=0, db_default=0)
     carried_minor = models.BigIntegerField(_("carried over"), default=0)
     total_minor = models.BigIntegerField(_("total"))
 

@@ -1,4 +1,4 @@
-"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles] [counter] [drafts]` prints one table.
+"""`python3 manage.py bench [pickups] [assignment] [regions] [tariffs] [tiles] [counter] [drafts] [money]`: one table.
 
 `bench scale` and `bench scoring` are asked for by name only: they fill millions of rows first (BENCH_PARCELS: how many
 parcels).
@@ -17,7 +17,19 @@ os.environ.setdefault("PICKUP_LOG_LEVEL", "ERROR")
 
 def main() -> None:
     django.setup()
-    from tests.benchmarks import assignment, counter, drafts, pickups, regions, scale, scene, scoring, tariffs, tiles
+    from tests.benchmarks import (
+        assignment,
+        counter,
+        drafts,
+        money,
+        pickups,
+        regions,
+        scale,
+        scene,
+        scoring,
+        tariffs,
+        tiles,
+    )
 
     benchmarks = {
         "pickups": pickups.main,
@@ -27,6 +39,7 @@ def main() -> None:
         "tiles": tiles.main,
         "counter": counter.main,
         "drafts": drafts.main,
+        "money": money.main,
     }
     chosen = sys.argv[1:] or list(benchmarks)
     benchmarks["scale"] = scale.main

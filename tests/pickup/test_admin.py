@@ -39,7 +39,7 @@ from network.models import (
     User,
     VisitorNotice,
 )
-from pickup import codes, delegation, disputes, periods, releases, scanning, settlements
+from pickup import codes, delegation, disputes, periods, releases, scanning
 from pickup.models import (
     Assignment,
     ImpactPreview,
@@ -192,7 +192,7 @@ def whole_network() -> Parcel:
     Export.objects.create(made_by=owner, name="regions", form="csv", language="en")
     period = f"{localtime(now()):%Y-%m}"
     later = now() + timedelta(days=40)
-    settlements.close_period(period=period, now=later, currency="CNY")
+    factories.close_period(period=period, now=later, currency="CNY")
     return waiting
 
 

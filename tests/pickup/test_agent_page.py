@@ -16,7 +16,7 @@ from django.utils.timezone import localdate, now
 
 from network import agents, regions
 from network.models import Agent, Appointment, Boundary, Level, Pause, PointProposal, Region, User
-from pickup import agency, scanning, settlements
+from pickup import agency, scanning
 from pickup.models import Order, Parcel, Statement
 from tests import factories
 from tests.factories import chain_ids, make_parcel, make_point, make_ready_parcel, pick_up, scan
@@ -375,7 +375,7 @@ def test_a_statement_is_the_own_one_and_nobody_elses(client: Client, border: Bor
     pick_up(border.scanner, border.parcel(113.95))
     pick_up(border.scanner, border.parcel(114.05))
     month, later = f"{localdate():%Y-%m}", now() + timedelta(days=40)
-    settlements.close_period(period=month, now=later, currency="CNY")
+    factories.close_period(period=month, now=later, currency="CNY")
     own = Statement.objects.get(account__agent=border.agent)
     foreign = Statement.objects.get(account__agent=border.neighbour)
     shops = Statement.objects.get(account__service_point=border.point)

@@ -20,18 +20,25 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from network.models import Appointment, ServicePoint, User
 from network.tables import no_formula
-from pickup import ledger, scanning, settlements
+from pickup import ledger, scanning
 from pickup.models import Account, Dispute, Handover, Parcel, Posting, Scan, Statement, Tariff
 from pickup.views.earnings import charts
 from tests import factories
 from tests.factories import make_parcel, make_point, make_ready_parcel, pick_up
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("any_time")]
 ZONE = ZoneInfo("Asia/Shanghai")
 FRIDAY = date(2026, 11, 20)
 NOON = datetime(2026, 11, 20, 12, tzinfo=ZONE)
 DAY = timedelta(days=1)
 ENGLISH = {"accept-language": "en"}
+
+
+@pytest.fixture
+def any_time(db: None) -> Iterator[None]:
+    """Postings of any day, and payouts without their papers."""
+    with factories.guard_off("pickup_posting", "by_the_clock"), factories.guard_off("pickup_posting", "has_its_paper"):
+        yield
 
 
 @pytest.fixture
@@ -412,7 +419,7 @@ def test_the_fees_of_others_do_not_exist_here(page: Page, point: ServicePoint, c
 
 
 def close(period: str = "2026-10", now: datetime = NOON) -> None:
-    settlements.close_period(period=period, now=now, currency="CNY")
+    factories.close_period(period=period, now=now, currency="CNY")
 
 
 def test_a_statement_shows_its_lines_and_each_line_its_statement(page: Page, point: ServicePoint) -> None:

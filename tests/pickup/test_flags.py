@@ -67,7 +67,8 @@ def decide(hold: Hold, decision: str, by: User, **fields: Any) -> tuple[int, int
 
 def close() -> None:
     later = now() + timedelta(days=40)
-    settlements.close_period(period=f"{now():%Y-%m}", now=later, currency="CNY")
+    with as_worker():
+        settlements.close_period(period=f"{now():%Y-%m}", now=later, currency="CNY")
 
 
 # Money
@@ -77,7 +78,10 @@ def test_a_held_fee_is_in_no_statement_and_a_cleared_one_is(hold: Hold, admin: U
     close()
     assert not StatementLine.objects.exists()
     decide(hold, "cleared", admin)
-    settlements.close_period(period=f"{now() + timedelta(days=31):%Y-%m}", now=now() + timedelta(80), currency="CNY")
+    with as_worker():
+        settlements.close_period(
+            period=f"{now() + timedelta(days=31):%Y-%m}", now=now() + timedelta(80), currency="CNY"
+        )
     assert StatementLine.objects.get().posting.handover == hold.handover
 
 
@@ -203,7 +207,7 @@ def score(days_ago: int = 1) -> list[scoring.Placed]:
 def test_a_day_is_scored_twice_and_held_once(town: cheats.Town) -> None:
     first = score()
     assert {hold.point_ref for hold in first} == {ServicePoint.objects.get(pk=town.shops[-1].point_id).ref}
-    assert {found.sign for hold in first for found in hold.findings} == {"fast"}
+    assert {found.sign for hold in first for found in hold.findings} == {"fast", "soon"}
     assert score() == []
     assert Hold.objects.count() == len(first) >= 20
 
@@ -249,7 +253,7 @@ def test_the_command_prints_a_line_of_json_for_each_new_hold(
         call_command("score_pickups", day=day)
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(told) == Hold.objects.count()
-    assert told[0]["signs"] == ["fast"]
+    assert told[0]["signs"] == ["fast", "soon"]
     assert told[0]["evidence"][0].startswith("Collected within 10 minutes of its arrival: ")
 
 

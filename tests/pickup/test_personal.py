@@ -300,6 +300,7 @@ ALLOWED = {
     ("pickup/personal.py", "open_sealed"),  # a person reads, with a reason and a row
     ("pickup/personal.py", "open_photo"),
     ("pickup/notices.py", "open_sealed"),  # the message to the recipient is written
+    ("pickup/bank_details.py", "decrypt"),  # a payee's bank account, and the bank's file; not a recipient's data
     ("pickup/orders.py", "open_sealed"),  # the geocoder reads the address
 }
 

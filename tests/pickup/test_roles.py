@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -15,13 +14,14 @@ from django.utils.timezone import localdate, now
 
 from network import drafts, exports, geocoding, memory
 from network.models import BoundarySet, Closing, ConfirmedPlace, Export, Level, Region, ServicePoint
-from pickup import closings, orders, tasks
+from pickup import closings, orders, payouts, seals, tasks
 from pickup.config import roles
-from pickup.config.roles import RIGHTS, ROLES, WEB, WORKER
-from pickup.models import ImpactPreview, JobRun, Notice, Parcel, PickupCode
+from pickup.config.roles import AUDIT, RIGHTS, ROLES, WEB, WORKER
+from pickup.models import Account, ImpactPreview, JobRun, Notice, Parcel, Payout, PayoutBatch, PickupCode
 from tests import factories
 from tests.clock import everywhere_at
-from tests.roles import as_owner, as_worker
+from tests.faults.bank import a_bank
+from tests.roles import as_owner, as_worker, role
 
 pytestmark = pytest.mark.django_db
 Chain = dict[Level, Region]
@@ -83,8 +83,9 @@ def test_background_work_has_nothing_to_do_with_how_people_sign_in() -> None:
 class Sweeps:
     """Runs scheduled tasks as the worker, as the clock rings for them, and counts each."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.runs = dict.fromkeys(names, 0)
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+        self.runs = dict.fromkeys(settings.SWEEPS, 0)
 
     def run(self, name: str) -> int:
         self.runs[name] += 1
@@ -99,7 +100,7 @@ def sweeps(settings: Any, tmp_path: Any) -> Sweeps:
     settings.NOTICES_FILE = str(tmp_path / "notices.jsonl")
     settings.EXPORTS_DIR = tmp_path
     settings.ASK_SHARE = settings.ASK_SHARE_DOUBTFUL = 1.0
-    return Sweeps(settings.SWEEPS)
+    return Sweeps(settings)
 
 
 def test_the_worker_may_do_all_that_its_sweeps_do(sweeps: Sweeps) -> None:
@@ -113,6 +114,7 @@ def test_the_worker_may_do_all_that_its_sweeps_do(sweeps: Sweeps) -> None:
         borders_that_move,
         a_long_list,
         pickups_that_did_not_happen,
+        a_month_of_money,
     ):
         part(sweeps, chain)
     assert all(sweeps.runs.values()), f"a sweep without its lines here: {sweeps.runs}"
@@ -217,6 +219,28 @@ def pickups_that_did_not_happen(sweeps: Sweeps, chain: Chain) -> None:
     with everywhere_at(now() + timedelta(hours=2)):
         assert sweeps.run("score_pickups") == 12
         assert sweeps.run("ask_recipients") == 12
+
+
+def a_month_of_money(sweeps: Sweeps, chain: Chain) -> None:
+    """A month that is over is closed and sealed; what is approved is sent, and waits for a person after no answer."""
+    point = factories.make_point()
+    scanner = factories.scanner_of(point)
+    assert factories.pick_up(scanner, factories.make_ready_parcel(scanner, point)).verdict == "ok"
+    with everywhere_at(now() + timedelta(days=80)):
+        assert sweeps.run("close_periods") > 0
+    account = Account.objects.get(service_point=point)
+    factories.make_bank_details(account)
+    maker, checker = (factories.make_user(is_staff=True) for _ in range(2))
+    with a_bank(b"500 Oops") as bank:
+        sweeps.settings.BANK_URL = bank.url
+        template, channel = factories.make_template(), PayoutBatch.Channel.DOOR
+        batch = payouts.draft(currency="CNY", template=template, channel=channel, by=maker, now=now())
+        payouts.approve(batch=batch, by=checker, now=now())
+        assert sweeps.run("check_payouts") == 1
+    assert Payout.objects.get(account=account).state == "needs_check"
+    assert sweeps.run("seal_books") > 0
+    with role(AUDIT):
+        assert seals.faults(now=now()) == []
 
 
 def test_the_worker_may_read_every_list_that_is_taken_away() -> None:

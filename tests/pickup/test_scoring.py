@@ -18,10 +18,17 @@ SEEDS = range(1, 1 + int(os.environ.get("CHEAT_SEEDS", "1")))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_most_cheats_are_found_within_a_week_and_almost_no_honest_shop_is_held(seed: int, is_long: bool) -> None:
+@pytest.mark.parametrize("kinds", [cheats.TUNED, cheats.HELD_OUT], ids=["tuned", "held-out"])
+def test_most_cheats_are_found_within_a_week_and_almost_no_honest_shop_is_held(
+    seed: int, kinds: tuple[str, ...], is_long: bool
+) -> None:
     """Each day is scored when it is over, with what was known then. The long form is that of promise 30: 200 shops over
-    60 days, a cheat of each kind; the short one has 80 over 30 days and six cheats."""
-    town = cheats.make_town(seed) if is_long else cheats.make_town(seed, shops=80, days=30, cheats=6)
+    60 days, a cheat of each kind; the short one has 50 over 24 days and six cheats. The second time round the cheats
+    are of kinds that no weight was tried on."""
+    if is_long:
+        town = cheats.make_town(seed, cheats=len(kinds), kinds=kinds)
+    else:
+        town = cheats.make_town(seed, shops=50, days=24, cheats=6, kinds=kinds)
     first = localdate(now()) - timedelta(days=town.days + 1)
     with as_owner():
         cheats.write(town, first=first)
@@ -41,5 +48,6 @@ def test_most_cheats_are_found_within_a_week_and_almost_no_honest_shop_is_held(s
         print("honest:", shop.number, shop.quirk, hold.evidence if hold else "")
     invented = Hold.objects.filter(handover__parcel__barcode__startswith="X").count()
     print(f"of the held pickups {invented} were invented, of {sum(row.invented for row in town.rows)}")
-    assert sum(days <= 7 for days in late.values()) >= (0.9 if is_long else 0.8) * len(late)
+    wanted = 0.9 if is_long and kinds == cheats.TUNED else 0.66
+    assert sum(days <= 7 for days in late.values()) >= wanted * len(late)
     assert len(honest) + len(before) <= 2

@@ -35,7 +35,7 @@ def point() -> ServicePoint:
 
 
 def close(period: str, *, days: int = 45) -> Settlement:
-    return settlements.close_period(period=period, now=now() + timedelta(days=days), currency="CNY")
+    return factories.close_period(period=period, now=now() + timedelta(days=days), currency="CNY")
 
 
 def a_pickup(point: ServicePoint) -> None:
@@ -105,7 +105,7 @@ def test_a_fee_given_back_after_the_months_end_settles_with_it(point: ServicePoi
 
 def test_each_currency_is_closed_by_itself(point: ServicePoint) -> None:
     a_pickup(point)
-    other = settlements.close_period(period=this_month(), now=now() + timedelta(days=45), currency="EUR")
+    other = factories.close_period(period=this_month(), now=now() + timedelta(days=45), currency="EUR")
     assert other.statements.count() == 0
     assert close(this_month()).statements.count() == 6
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from network.models import Agent, Appointment, Level, Membership, Region, User
-from pickup import fees, ledger, recipients, releases, scanning, settlements, why
+from pickup import fees, ledger, recipients, releases, scanning, why
 from pickup.fees import Wrong
 from pickup.models import Assignment, Handover, ManualRelease, Parcel, Posting, Tariff
 from tests import factories
@@ -310,7 +310,7 @@ def test_an_undone_pickup_shows_its_reversals_and_the_second_one_its_fees(client
 def test_the_settlement_that_claimed_a_fee_is_named(client: Client, scene: Scene) -> None:
     scene.collect()
     month = f"{localtime(now()):%Y-%m}"
-    settlements.close_period(period=month, now=now() + timedelta(days=40), currency="CNY")
+    factories.close_period(period=month, now=now() + timedelta(days=40), currency="CNY")
     assert f"{month}</a>" in see(client, scene.staff, scene.parcel)
     assert f"{month}</td>" in see(client, scene.owner, scene.parcel)
 

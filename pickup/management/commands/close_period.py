@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from network.clock import now
 from network.history import RememberedCommand
-from pickup import fees, settlements
+from pickup import fees, seals, settlements
 
 
 class Command(RememberedCommand):
@@ -26,6 +26,7 @@ class Command(RememberedCommand):
             raise CommandError(str(error)) from error
         except fees.NoTariff as error:
             raise CommandError(f"no tariff is in force at {error}") from error
+        seals.seal(now=now())
         totals = settlements.totals(settlement)
         owed = sum(total for _, total in totals)
         self.stdout.write(
