@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from network.models import User
 from pickup import ledger, parcels
@@ -40,11 +40,16 @@ def open_dispute(parcel: Parcel, *, note: str = "") -> Dispute:
     A hand-over that a clerk has undone needs none: its fees went back with it.
     """
     with transaction.atomic(durable=True):
-        locked = Parcel.objects.select_for_update().get(pk=parcel.pk)
-        handover = Handover.objects.filter(parcel=locked, undone_by__isnull=True).first()
-        if handover is None:
-            raise Refused(Refusal.NOT_COLLECTED)
-        dispute, _ = Dispute.objects.get_or_create(handover=handover, defaults={"note": note.strip()[:NOTE_LETTERS]})
+        return contest(Parcel.objects.select_for_update().get(pk=parcel.pk), note=note)
+
+
+def contest(locked: Parcel, *, note: str = "") -> Dispute:
+    """The same for a parcel that the caller has locked. Raises Refused."""
+    assert connection.in_atomic_block, "contest() is a building block: the use case opens the transaction"
+    handover = Handover.objects.filter(parcel=locked, undone_by__isnull=True).first()
+    if handover is None:
+        raise Refused(Refusal.NOT_COLLECTED)
+    dispute, _ = Dispute.objects.get_or_create(handover=handover, defaults={"note": note.strip()[:NOTE_LETTERS]})
     return dispute
 
 

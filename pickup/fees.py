@@ -11,7 +11,7 @@ from django.db import connection
 
 from network.models import Appointment, Level, Region
 from pickup import ledger
-from pickup.models import Dispute, Handover, ManualRelease, Posting, Scan, Tariff
+from pickup.models import Dispute, Handover, Hold, ManualRelease, Posting, Scan, Tariff
 
 
 class NoTariff(Exception):
@@ -206,9 +206,14 @@ def earns(handover: Handover) -> bool:
 
 
 def is_taken_back(handover: Handover) -> bool:
-    """Whether its fees must have been reversed: a clerk undid it, or a dispute was upheld."""
+    """Whether its fees must have been reversed: a clerk undid it, a dispute was upheld, or a hold said so."""
     dispute: Dispute | None = getattr(handover, "dispute", None)
-    return handover.undone_by_id is not None or (dispute is not None and dispute.outcome == Dispute.Outcome.UPHELD)
+    hold: Hold | None = getattr(handover, "hold", None)
+    return (
+        handover.undone_by_id is not None
+        or (dispute is not None and dispute.outcome == Dispute.Outcome.UPHELD)
+        or (hold is not None and hold.decision == Hold.Decision.REVERSED)
+    )
 
 
 def differences(handover: Handover, explanation: Explanation, postings: Sequence[Posting]) -> list[Difference]:

@@ -15,7 +15,7 @@ from django.db.models import Case, Count, F, Q, QuerySet, Sum, When
 from django.db.models.functions import TruncDate
 
 from network.models import Agent, Level, ServicePoint
-from pickup.models import Account, Arrival, Dispute, Parcel, Posting, Scan, Statement
+from pickup.models import Account, Arrival, Dispute, Handover, Hold, Parcel, Posting, Scan, Statement
 
 FEES = (Posting.Kind.POINT_FEE, Posting.Kind.AGENT_FEE)
 
@@ -217,7 +217,9 @@ def earned_by_region(agent: Agent, *, first: date, last: date) -> list[Earned]:
 
 def with_causes(rows: QuerySet[Posting]) -> QuerySet[Posting]:
     """Postings with what a line shows of each: the parcel, what took it back, and its statement if it has one."""
-    return rows.select_related("handover__parcel", "reversal", "region", "line__statement__settlement")
+    return rows.select_related(
+        "handover__parcel", "handover__hold", "reversal", "region", "line__statement__settlement"
+    ).defer("handover__hold__evidence")
 
 
 def statements_of(payee: Payee) -> QuerySet[Statement]:
@@ -228,6 +230,12 @@ def statements_of(payee: Payee) -> QuerySet[Statement]:
         .annotate(line_count=Count("lines"))
         .order_by("-settlement__period", "settlement__currency")
     )
+
+
+def is_held(handover: Handover) -> bool:
+    """Whether its fees wait for a person who looks into it."""
+    hold: Hold | None = getattr(handover, "hold", None)
+    return hold is not None and not hold.decision
 
 
 @dataclass(frozen=True)
@@ -242,6 +250,7 @@ class Why:
     undo: Scan | None
     reversal: Posting | None  # what took it back
     dispute: Dispute | None
+    is_held: bool  # it is under review; the shop is not told by which rules
     statement: Statement | None
 
 
@@ -261,6 +270,7 @@ def why(point: ServicePoint, posting_id: int) -> Why | None:
             "handover__undone_by__clerk",
             "handover__undone_by__device",
             "handover__dispute",
+            "handover__hold",
             "handover__release",
         )
         .first()
@@ -285,6 +295,7 @@ def why(point: ServicePoint, posting_id: int) -> Why | None:
         undo=handover.undone_by if handover else None,
         reversal=getattr(posting, "reversal", None),
         dispute=getattr(handover, "dispute", None),
+        is_held=handover is not None and is_held(handover),
         statement=line.statement if line else None,
     )
 
@@ -358,6 +369,11 @@ AUDIT = """
   UNION ALL
     SELECT 'live fee of a pickup that was rightly contested', f.key
     FROM pickup_posting f JOIN pickup_dispute d ON d.handover_id = f.handover_id AND d.outcome = 'upheld'
+    WHERE f.kind IN ('point_fee', 'agent_fee')
+      AND NOT EXISTS (SELECT FROM pickup_posting r WHERE r.reverses_id = f.id)
+  UNION ALL
+    SELECT 'live fee of a pickup that was held and reversed', f.key
+    FROM pickup_posting f JOIN pickup_hold d ON d.handover_id = f.handover_id AND d.decision = 'reversed'
     WHERE f.kind IN ('point_fee', 'agent_fee')
       AND NOT EXISTS (SELECT FROM pickup_posting r WHERE r.reverses_id = f.id)
   UNION ALL

@@ -35,6 +35,7 @@ SENT_WHILE = {
     Notice.Kind.REMINDER: Parcel.Status.READY,
     Notice.Kind.CLOSING: Parcel.Status.READY,
     Notice.Kind.EXPIRED: Parcel.Status.EXPIRED,
+    Notice.Kind.ASKED: Parcel.Status.COLLECTED,
 }
 SAYS = {
     Parcel.Status.EXPECTED: Notice.Kind.EXPECTED,
@@ -264,6 +265,7 @@ def compose(notice: Notice) -> Message:
             Notice.Kind.REMINDER: _("Parcel ..{tail} is kept at {point} only until {until}. Code {code}. {url}"),
             Notice.Kind.CLOSING: _("{point} closes. Parcel ..{tail} is kept until {until}. Code {code}. {url}"),
             Notice.Kind.EXPIRED: _("The storage time of parcel ..{tail} at {point} is over, come soon. {url}"),
+            Notice.Kind.ASKED: _("Parcel ..{tail} was handed over at {point}. Do you have it? Yes or no: {url}"),
         }[Notice.Kind(notice.kind)]
     return Message(
         kind=notice.kind,

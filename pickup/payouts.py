@@ -76,7 +76,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Held:
-    """A statement that is owed and cannot be paid now: `why` is no_bank_details or new_bank_details."""
+    """A statement that is owed and cannot be paid now: `why` is no_bank_details, new_bank_details or frozen."""
 
     statement_id: int
     account_id: int
@@ -178,7 +178,7 @@ def make_file(*, batch: PayoutBatch, by: User | None, now: datetime) -> tuple[Ba
     """The run's file, and whether it was made just now: only who made it may send it.
 
     Made once, with all its payouts `sending` in the same transaction; asked again it is the same bytes. A payout whose
-    bank details changed since the draft is cancelled instead, and comes into another draft. Raises Refused.
+    bank details changed since the draft, or whose shop is frozen now, is cancelled instead, and comes into another draft. Raises Refused.
     """
     with transaction.atomic(durable=True):
         _alone()
@@ -212,14 +212,17 @@ def _ready(batch: PayoutBatch) -> QuerySet[Payout]:
 def _drop_changed(batch: PayoutBatch, *, by: User | None, now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT p.id FROM pickup_payout p WHERE p.batch_id = %s AND p.state = 'approved'
-               AND (payout_held_by(p.account_id, %s) <> '' OR EXISTS (
+            """SELECT p.id, h.why = 'frozen' FROM pickup_payout p
+               CROSS JOIN LATERAL payout_held_by(p.account_id, %s) h(why)
+               WHERE p.batch_id = %s AND p.state = 'approved' AND (h.why <> '' OR EXISTS (
                     SELECT FROM pickup_bankdetails d WHERE d.account_id = p.account_id AND d.decision = 'approved'
                     AND d.id > p.details_id))""",
-            [batch.pk, now],
+            [now, batch.pk],
         )
-        changed = [number for (number,) in cursor.fetchall()]
-    _move(Payout.objects.filter(pk__in=changed), to=State.CANCELLED, by=by, note="bank details changed")
+        changed = cursor.fetchall()
+    for frozen, note in ((False, "bank details changed"), (True, "recipients say that they collected nothing")):
+        dropped = [number for number, is_frozen in changed if is_frozen == frozen]
+        _move(Payout.objects.filter(pk__in=dropped), to=State.CANCELLED, by=by, note=note)
 
 
 def _order(name: str, template: BankTemplate, ready: Sequence[Payout], now: datetime) -> bank_files.Order:

@@ -21,12 +21,26 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from network import answers, exports, memory, publishing
 from network.clock import now
-from pickup import closings, holding, missing, notices, orders, payouts, periods, preview, seals, settlements
+from pickup import (
+    asking,
+    closings,
+    holding,
+    missing,
+    notices,
+    orders,
+    payouts,
+    periods,
+    preview,
+    scoring,
+    seals,
+    settlements,
+)
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_SWEEP = 500
 ASSIGNED_PER_SWEEP = 100_000  # planned together: the more are known, the fewer metres they walk
+SCORING_S = 200
 SENDING_S = 20  # a gateway may be slow, and other sweeps want the worker too
 FILES_PER_SWEEP = 3
 
@@ -114,6 +128,23 @@ def place_points() -> int:
 def preview_drafts() -> int:
     """Work out what large drafts of borders would change."""
     return preview.work_out_waiting(now=now(), limit=5)
+
+
+@sweep
+def ask_recipients() -> int:
+    return asking.ask(now=now())
+
+
+@sweep
+def score_pickups() -> int:
+    """Score yesterday and today, and then the days that were missed, as many as a task has time for."""
+    began, at = monotonic(), now()
+    placed = 0
+    for day in reversed(scoring.unscored(now=at)):
+        if monotonic() - began > SCORING_S:
+            break
+        placed += len(scoring.score(day, now=at))
+    return placed
 
 
 @sweep

@@ -158,7 +158,7 @@ def _handovers(parcel: Parcel) -> list[Handover]:
     rows = (
         Handover.objects.filter(parcel=parcel)
         .select_related("parcel", "scan__clerk", "scan__device", "undone_by__clerk", "undone_by__device", "release")
-        .select_related("dispute", "service_point")
+        .select_related("dispute", "hold", "service_point")
         .defer("release__photo")
     )
     return list(rows.order_by("-id"))

@@ -17,6 +17,7 @@ from network.models import Device, Export, Level, PointApplication, PointProposa
 from pickup import bank_details, codes, payouts, recipients
 from pickup.models import (
     Account,
+    Hold,
     ImpactPreview,
     Merchant,
     Parcel,
@@ -29,7 +30,7 @@ from pickup.models import (
 )
 from pickup.scans import Scanner
 from tests import factories
-from tests.roles import as_owner
+from tests.roles import as_owner, as_worker
 
 AREAS: dict[str, list[str]] = {
     "staff": [],
@@ -47,6 +48,7 @@ AREAS: dict[str, list[str]] = {
     "staff-parcels": ["pickup.view_parcel", "pickup.view_posting"],
     "staff-money": [
         *("pickup.view_tariff", "pickup.add_tariff", "pickup.view_posting", "pickup.view_statement"),
+        "pickup.view_hold",
         *("pickup.view_linecase", "pickup.change_linecase", "pickup.view_adjustment", "pickup.add_adjustment"),
         *("pickup.view_bankdetails", "pickup.change_bankdetails", "pickup.view_payoutbatch"),
         *("pickup.add_payoutbatch", "pickup.change_payoutbatch"),
@@ -136,6 +138,7 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
         parcels.append(parcel)
     collected, waiting = parcels
     factories.pick_up(scanner, collected)
+    hold_one(factories.make_ready_parcel(scanner, point, region_ids=ids, phone=phone, barcode=f"{mark}-PN/3"), scanner)
     count = StockCount.objects.create(service_point=point, device=device, count_id=uuid4())
     line = StockCountLine.objects.create(count=count, barcode=waiting.barcode, parcel=waiting, found="missing")
     guest = factories.make_user(name=f"{mark}-GUEST")
@@ -197,6 +200,17 @@ def make_side(name: str, chain: dict[Level, Region], *, lat: float, lon: float, 
             *(f"{mark}-{what}" for what in ("PROPOSAL", "OPENING", "BORDERS", "HOLDER", "BANK")),
         },
     )
+
+
+def hold_one(parcel: Parcel, scanner: Scanner) -> None:
+    """A pickup that waits for a decision."""
+    factories.pick_up(scanner, parcel)
+    handover = parcel.handovers.get()
+    found = {"sign": "fast", "points": 100, "found": 9, "pickups": 12, "days": 3, "expected": 0.4, "here": True}
+    with as_worker():
+        Hold.objects.create(
+            handover=handover, service_point_id=handover.service_point_id, points=100, evidence=[found], day=localdate()
+        )
 
 
 @dataclass
@@ -263,6 +277,7 @@ def queries_of(side: Side) -> dict[str, str]:
         "coverage": "",
         "regions": "level=4",
         "review": "",
+        "reports": f"by=payee&{span}",
         "history": f"noun=network.servicepoint&object={side.point.pk}",
         "admin:network.servicepoint": f"q={side.point.ref}",
         "admin:network.appointment": "",

@@ -65,10 +65,13 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "pickup_reviewdecision": web(ADD),
     "network_draftedit": web(ADD),
     "pickup_personaldataread": web(ADD),
+    "pickup_pageopening": web(ADD),
     # What ends once, in the columns that say how.
     "pickup_handover": both(only("undone_by_id")),
     "pickup_manualrelease": web(only("decision", "decided_by_id", "decided_at")),
     "pickup_dispute": web(only("outcome", "reason", "resolved_by_id", "resolved_at")),
+    "pickup_hold": web(change("decision", "reason", "decided_by_id", "decided_at"), worker=ADD),
+    "pickup_pickupquestion": web(change("answer", "answered_at"), worker=ADD),
     "pickup_delegation": web(only("revoked_at"), worker=only("revoked_at")),
     "pickup_linecase": web(only("outcome", "decided_by_id", "decided_at", "reversal_id")),
     "pickup_bankdetails": web(only("decision", "decided_by_id", "decided_at", "reason")),
@@ -98,6 +101,8 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "pickup_payout": web(only("state", "posting_id"), worker=change("state", "posting_id")),
     "pickup_jobrun": web(READ, worker=ALL),
     "pickup_batch": both("INSERT, DELETE"),  # who is being worked on
+    "pickup_scoredday": web(READ, worker=keep_but("id", "day")),
+    "pickup_contested": both(READ),  # a view
     "parcel_step": both(READ),
     "payout_follows": both(READ),
     # What people set.
@@ -155,6 +160,7 @@ RIGHTS: dict[str, Mapping[str, str]] = {
     "network_visitornoticeevent": web(ADD),
     "pickup_banktemplateevent": web(ADD),
     "pickup_disputeevent": web(ADD),
+    "pickup_holdevent": web(ADD),
     "pickup_manualreleaseevent": web(ADD),
     "pickup_merchantevent": web(ADD),
     "pickup_merchantkeyevent": web(ADD),
@@ -184,6 +190,7 @@ AUDITED = (
     "pickup_statement", "pickup_statementline", "network_appointment", "network_region", "django_migrations",
     "pickup_linecase", "pickup_casenote", "pickup_bankdetails", "pickup_adjustment", "pickup_payoutbatch",
     "pickup_bankfile", "pickup_payout", "pickup_payoutstep", "pickup_sealedrow", "pickup_sealblock",
+    "pickup_contested",
 )  # fmt: skip
 NUMBERED = ("pickup_scan",)  # tables whose next number the roles ask for themselves
 WEB_AND_WORKER = SQL(", ").join(map(Identifier, (WEB, WORKER)))
@@ -194,7 +201,9 @@ TABLES = """
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = current_schema()
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_roles r ON r.rolname = current_user
-    WHERE c.relkind IN ('r', 'p') GROUP BY c.oid, r.rolsuper
+    WHERE c.relkind IN ('r', 'p') OR c.relkind = 'v' AND NOT EXISTS (
+        SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')  -- views of ours, not of PostGIS
+    GROUP BY c.oid, r.rolsuper
 """
 # Other databases of the same server are brought up to date at the same time, by parallel tests for one.
 MAKE_ROLE = """

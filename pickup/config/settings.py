@@ -238,6 +238,8 @@ SWEEPS = {
     "preview_drafts": 10,
     "write_exports": 10,
     "forget_places": 3600,
+    "ask_recipients": 900,
+    "score_pickups": 86_400,
     "close_periods": 3600,
     "seal_books": 30,
     "check_payouts": 60,
@@ -246,8 +248,9 @@ CELERY_BEAT_SCHEDULE = {
     name: {
         "task": f"pickup.tasks.{name}",
         "kwargs": {"periodic": True},
-        "schedule": schedule(run_every=seconds),
-        "options": {"expires": max(seconds, 30)},
+        # A job of a day is rung for each hour: who rings late, or not at first, finds the day still free.
+        "schedule": schedule(run_every=min(seconds, 3600)),
+        "options": {"expires": max(min(seconds, 3600), 30)},
     }
     for name, seconds in SWEEPS.items()
 }
@@ -259,6 +262,9 @@ BANK_TOKEN = os.environ.get("PICKUP_BANK_TOKEN", SECRETS.get("bank_token", ""))
 EXPORTS_DIR = PICKUP_HOME / "exports"  # files that wait for the person who asked for them
 EXPORT_DAYS = int(os.environ.get("PICKUP_EXPORT_DAYS", "7"))  # so long they wait
 EXPORT_AT_ONCE = 5_000  # rows up to which a list is written while one waits
+# So many of all pickups are asked about, and so many at shops that are new or in question (PROMISES: random audits).
+ASK_SHARE = float(os.environ.get("PICKUP_ASK_SHARE", "0.02"))
+ASK_SHARE_DOUBTFUL = float(os.environ.get("PICKUP_ASK_SHARE_DOUBTFUL", "0.2"))
 PERSONAL_READS_PER_HOUR = 60  # so often one person may read a recipient's full data
 COUNTRY = os.environ.get("PICKUP_COUNTRY", "CN")  # phone numbers without a country code are read as this country's
 NOTICES_FILE = os.environ.get("NOTICES_FILE", "")  # notices are appended here as JSON lines instead of being sent

@@ -1,5 +1,6 @@
 from pickup.models.background import Batch, JobRun
 from pickup.models.cases import CaseNote, LineCase
+from pickup.models.flags import Hold, PageOpening, PickupQuestion, ScoredDay
 from pickup.models.ledger import Account, Posting
 from pickup.models.orders import Assignment, Merchant, MerchantKey, Order, Recipient
 from pickup.models.parcels import (
@@ -53,6 +54,7 @@ __all__ = [
     "Delegation",
     "Dispute",
     "Handover",
+    "Hold",
     "ImpactPreview",
     "JobRun",
     "LineCase",
@@ -62,17 +64,20 @@ __all__ = [
     "MessageDay",
     "Notice",
     "Order",
+    "PageOpening",
     "Parcel",
     "Payout",
     "PayoutBatch",
     "PayoutStep",
     "PersonalDataRead",
     "PickupCode",
+    "PickupQuestion",
     "Posting",
     "Recipient",
     "ReviewDecision",
     "ReviewDesk",
     "Scan",
+    "ScoredDay",
     "SealBlock",
     "SealedRow",
     "Settlement",

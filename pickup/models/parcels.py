@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.db import models
 from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
@@ -186,6 +186,7 @@ class Scan(models.Model):
         indexes = [
             models.Index(name="scan_point_time", fields=["service_point", "recorded_at"]),
             models.Index(name="scan_device_id", fields=["device", "scan_id"]),
+            BrinIndex(name="scan_time", fields=["recorded_at"]),  # the scans of the last weeks, for a few pages of disk
             models.Index(name="scan_offline", fields=["service_point", "recorded_at"], condition=~Q(told="")),
         ]
         constraints = [
@@ -481,6 +482,7 @@ class Notice(models.Model):
         REMINDER = "reminder", _("reminder")
         CLOSING = "closing", _("the shop closes")
         EXPIRED = "expired", _("storage over")
+        ASKED = "asked", _("did you collect it?")
 
     parcel = models.ForeignKey(Parcel, models.PROTECT, related_name="notices", verbose_name=_("parcel"))
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)

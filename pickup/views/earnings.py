@@ -232,6 +232,7 @@ def line_of(posting: Posting, why: str) -> dict[str, Any]:
         "kind": posting.get_kind_display(),
         "minus": signed < 0,
         "reversed": reversal is not None,
+        "held": posting.handover is not None and ledger.is_held(posting.handover),
         "statement": _period_of(posting),
     }
 

@@ -39,6 +39,7 @@ REFUSED: dict[str, Any] = {
 HELD: dict[str, Any] = {
     "no_bank_details": _("no bank account is approved"),
     "new_bank_details": _("the bank account is new: 72 hours"),
+    "frozen": _("two recipients within 30 days say that they collected nothing"),
 }
 
 

@@ -24,9 +24,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
+from network import access
 from network.clock import now
-from network.models import ServicePoint
-from pickup import codes, delegation, disputes, holding, notices, orders, parcels, recipients, tasks
+from network.models import ServicePoint, User
+from pickup import asking, codes, delegation, disputes, holding, notices, orders, parcels, recipients, tasks
 from pickup.models import Delegation, Dispute, Notice, Parcel, PickupCode
 from pickup.parcels import HERE
 from pickup.views import recipient_words as words
@@ -82,8 +83,12 @@ def _page(request: HttpRequest, parcel: Parcel, point: ServicePoint) -> HttpResp
     asked: dict[str, Any] = {}
     said: Said | None = None
     action = request.POST.get("action", "") if request.method == "POST" else ""
+    by_shop = isinstance(request.user, User) and access.role_at(request.user, point) is not None
+    asking.note_opening(parcel, by_shop=by_shop)
     if action == "resend":
         said = _resend(parcel, at)
+    elif action in ANSWERS:
+        said = _answer(parcel, action, at)
     elif request.method == "POST" and parcel.status in PROVABLE:
         if not granted:
             asked = _ask(request, parcel)
@@ -155,6 +160,15 @@ def _resend(parcel: Parcel, at: datetime) -> Said:
     return Said(_("The message is on its way to the recipient's phone."), "messages")
 
 
+def _answer(parcel: Parcel, action: str, at: datetime) -> Said:
+    """One tap is enough: the link came to the recipient's own phone, and an answer reveals nothing."""
+    try:
+        asking.answer(parcel, collected=ANSWERS[action], now=at)
+    except asking.Refused as refused:
+        return Said(str(words.NOT_ANSWERED[refused.refusal]), "question", done=False)
+    return Said(_("Thank you for telling us."), "question")
+
+
 def _extend(request: HttpRequest, parcel: Parcel, at: datetime) -> Said:
     try:
         longer = holding.extend(parcel, now=at)
@@ -201,6 +215,7 @@ def _dispute(request: HttpRequest, parcel: Parcel, at: datetime) -> Said:
     return Said(_("Thank you for telling us. We look into it."), "dispute")
 
 
+ANSWERS = {"did_collect": True, "did_not_collect": False}
 ACTIONS: dict[str, Callable[[HttpRequest, Parcel, datetime], Said]] = {
     "extend": _extend,
     "delegate": _delegate,
@@ -221,6 +236,7 @@ def _seen_by_anyone(parcel: Parcel, point: ServicePoint, at: datetime) -> dict[s
         "here": here,
         "expected": status == Status.EXPECTED,
         "collected": status == Status.COLLECTED,
+        "question": asking.question_of(parcel) if status == Status.COLLECTED else None,
         "left": words.left(parcel.hold_until, now=at) if here and parcel.hold_until else "",
         "sent": [(words.SENT[Notice.Kind(one.kind)], one.sent_at) for one in notices.sent_times(parcel)],
         "resendable": status in notices.SAYS,

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from network import datum, opening, points
 from network.models import Pause, ServicePoint
-from pickup import codes, delegation, disputes, holding
+from pickup import asking, codes, delegation, disputes, holding
 from pickup.models import Delegation, Notice, Parcel
 
 Status = Parcel.Status
@@ -39,6 +39,7 @@ SENT = {
     Notice.Kind.REMINDER: gettext_lazy("reminder"),
     Notice.Kind.CLOSING: gettext_lazy("the shop closes"),
     Notice.Kind.EXPIRED: gettext_lazy("storage over"),
+    Notice.Kind.ASKED: gettext_lazy("did you collect it?"),
 }
 DAYS = {
     "Mo": pgettext_lazy("opening hours", "Mo"),
@@ -80,6 +81,10 @@ NOT_CHOSEN = {
     "same_point": gettext_lazy("Your parcel comes to this service point already."),
     "point_unavailable": gettext_lazy("This service point takes no more parcels now. Please choose another one."),
     "too_many_changes": gettext_lazy("The place was changed too often. It stays as it is."),
+}
+NOT_ANSWERED = {
+    asking.Refusal.NOT_ASKED: gettext_lazy("There is nothing to answer any more."),
+    asking.Refusal.ANSWERED: gettext_lazy("You answered already. If it was a mistake, tell us below."),
 }
 NOT_DISPUTED = {
     disputes.Refusal.NOT_COLLECTED: gettext_lazy("The hand-over was taken back: the parcel waits at the shop."),

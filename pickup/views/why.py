@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from network.models import Agent, Level, User
 from network.views.sign_in import homes_of
-from pickup import fees, ledger, why
+from pickup import fees, ledger, reports, why
 from pickup.fees import Explanation, Step, Wrong
 from pickup.models import Posting, Scan
 from pickup.why import Pickup, Sight, Story
@@ -66,6 +66,7 @@ def why_page(request: HttpRequest, barcode: str) -> HttpResponse:
         "distance_m": told.assignments[0].distance_m if told.assignments else None,
         "overflow": bool(told.assignments) and told.assignments[0].overflow,
         "earlier": len(told.assignments) - 1,
+        "splits": [split_shown(one) for one in reports.splits(parcel.order)] if sight.staff else [],
         "alarms": list(alarms(told)) if sight.staff else [],
         "pickups": [pickup_shown(pickup, sight) for pickup in told.pickups],
         "now": None if told.now is None else fee_shown(told.now, sight),
@@ -170,6 +171,8 @@ def pickup_shown(pickup: Pickup, sight: Sight) -> dict[str, Any]:
         "earns": fees.earns(pickup.handover),
         "decision": release.get_decision_display() if release and release.decision else "",
         "disputed": dispute is not None and not dispute.outcome,
+        "held": ledger.is_held(pickup.handover),
+        "point_id": pickup.handover.service_point_id if sight.staff else None,
         "fee": None if pickup.explanation is None else fee_shown(pickup.explanation, sight),
         "postings": [
             posting_shown(posting, pickup, sight) for posting in pickup.postings if may_see(posting, pickup, sight)
@@ -210,6 +213,18 @@ def payee_shown(agent: Agent | None, pickup: Pickup, sight: Sight) -> str:
     if sight.agent is not None and sight.agent.pk == agent.pk:
         return str(_("you"))
     return f"{agent.name} {agent.ref}"
+
+
+def split_shown(split: reports.Split) -> dict[str, Any]:
+    """One parcel's share of its order's price, as amounts and as a bar of a hundred."""
+    price = split.price_minor or 1
+    point, agents = round(100 * split.point_minor / price), round(100 * split.agents_minor / price)
+    amounts = {
+        name: ledger.written(getattr(split, f"{name}_minor"), split.currency)
+        for name in ("price", "point", "agents", "network")
+    }
+    bar = {"point": point, "agents": agents, "network_x": point + agents, "network": 100 - point - agents}
+    return {"barcode": split.barcode, "currency": split.currency, "amounts": amounts, "bar": bar}
 
 
 def fee_shown(explanation: Explanation, sight: Sight) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`python3 manage.py bench [pickups] [assignment] …` prints one table; without names, all of it.
 
-`bench scale` is asked for by name only: it fills ten million postings first (BENCH_PARCELS: how many parcels).
+`bench scale` and `bench scoring` are asked for by name only: they fill millions of rows first (BENCH_PARCELS: how many
+parcels).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def main() -> None:
         regions,
         scale,
         scene,
+        scoring,
         tariffs,
         tiles,
     )
@@ -43,6 +45,7 @@ def main() -> None:
     }
     chosen = sys.argv[1:] or list(benchmarks)
     benchmarks["scale"] = scale.main
+    benchmarks["scoring"] = scoring.main
     unknown = set(chosen) - set(benchmarks)
     if unknown:
         raise SystemExit(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(benchmarks)}")

@@ -325,7 +325,7 @@ def all_texts(scanner: Scanner, point: ServicePoint, language: str) -> dict[str,
     coming = make_parcel(point, merchant=merchant)
     notices.resend(coming, now=noon())
     parcel = make_ready_parcel(scanner, point, merchant=merchant)
-    for kind in (Notice.Kind.REMINDER, Notice.Kind.CLOSING, Notice.Kind.EXPIRED):
+    for kind in (Notice.Kind.REMINDER, Notice.Kind.CLOSING, Notice.Kind.EXPIRED, Notice.Kind.ASKED):
         notices.queue([parcel], kind=kind)
     return {notice.kind: notices.compose(notice).text for notice in Notice.objects.all()}
 

@@ -11,13 +11,14 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils.timezone import now
 
 from network.models import ServicePoint, User
-from pickup import adjustments, bank_details, bank_door, ledger, payouts, seals, settlements
+from pickup import adjustments, bank_details, bank_door, disputes, ledger, payouts, seals, settlements
 from pickup.models import (
     Account,
     Adjustment,
     BankDetails,
     BankFile,
     Decision,
+    Dispute,
     Payout,
     PayoutBatch,
     PayoutStep,
@@ -115,6 +116,34 @@ def test_new_bank_details_are_not_paid_to_for_72_hours(point: ServicePoint, make
     assert due.amount_minor == 2000
     with pytest.raises(IntegrityError, match="nothing may be paid there now"):
         draft(maker, now=later)  # a clock that runs ahead is not the database's
+
+
+def frozen(point: ServicePoint) -> list[Dispute]:
+    """Two more recipients say that they collected nothing."""
+    parcels = [a_pickup(point) for _ in range(2)]
+    return [disputes.open_dispute(parcel) for parcel in parcels]
+
+
+def test_a_frozen_shop_is_paid_nothing_until_somebody_has_looked_at_it(
+    account: Account, maker: User, checker: User, point: ServicePoint
+) -> None:
+    [first, _second] = frozen(point)
+    due, held = payouts.owed(currency="CNY", now=now())
+    assert [one.why for one in held if one.account_id == account.pk] == ["frozen"]
+    assert refusal(draft, by=maker) == "nothing_to_pay"
+    disputes.resolve(first, outcome="dismissed", reason="signed for", by=checker, now=now() + timedelta(hours=1))
+    due, _held = payouts.owed(currency="CNY", now=now())
+    assert [one.account_id for one in due] == [account.pk]
+
+
+def test_a_shop_that_freezes_after_the_approval_is_left_out_of_the_file(
+    account: Account, maker: User, checker: User, point: ServicePoint
+) -> None:
+    batch = approved(maker, checker)
+    frozen(point)
+    assert refusal(payouts.make_file, batch=batch, by=checker, now=now()) == "nothing_to_pay"
+    assert states() == ["approved"]  # a refusal leaves no trace
+    assert not BankFile.objects.exists()
 
 
 def test_the_second_person_is_another_one(account: Account, maker: User, checker: User) -> None:
