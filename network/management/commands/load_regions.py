@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import connection
 from django.utils.timezone import get_current_timezone, is_naive, make_aware
 
 from network import boundaries, boundary_files, china
@@ -89,6 +90,8 @@ class Command(RememberedCommand):
         published = boundaries.publish(
             drafts, name=source, source=source, since=since, ending=end, progress=self.progress, **how
         )
+        with connection.cursor() as cursor:  # else the first searches are planned as if there were no boundaries
+            cursor.execute("ANALYZE network_region, network_boundary")
         for bad in published.refused:
             self.stderr.write(str(bad))
         self.stdout.write(
