@@ -675,7 +675,7 @@ def _locked_room(point_ids: set[int]) -> dict[int, int]:
         # A statement of its own, which sees what was committed while this one waited for a lock.
         cursor.execute(
             """SELECT service_point_id FROM network_pause
-               WHERE service_point_id = ANY (%s::bigint[]) AND period @> now()""",
+               WHERE service_point_id = ANY (%s::bigint[]) AND period @> clock_timestamp()""",
             [ids],
         )
         capacity |= {point_id: 0 for (point_id,) in cursor}
