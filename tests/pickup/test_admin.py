@@ -41,6 +41,7 @@ from network.models import (
 from pickup import codes, delegation, disputes, periods, releases, scanning, settlements
 from pickup.models import (
     Assignment,
+    Batch,
     ImpactPreview,
     MerchantKey,
     MessageDay,
@@ -80,6 +81,7 @@ HISTORY = [
         "stockcountline",
         "messageday",
         "jobrun",
+        "batch",
         "impactpreview",
         "personaldataread",
     ),
@@ -185,6 +187,7 @@ def whole_network() -> Parcel:
     MessageDay.objects.get_or_create(day=now().date())
     with as_worker():
         periods.take(job="send_notices", every=timedelta(seconds=10), holder="", now=now())
+    Batch.objects.create(status="received", order_ids=[1, 2], until=now())
     PersonalDataRead.objects.create(
         order=waiting.order, parcel=waiting, by=owner, fields=["name"], reason="the recipient asked"
     )
