@@ -39,6 +39,7 @@ from pickup.models import (
     BankDetails,
     BankFile,
     BankTemplate,
+    Batch,
     CaseNote,
     Delegation,
     Dispute,
@@ -499,6 +500,18 @@ class JobRunAdmin(ReadOnlyAdmin):
     list_display = ["job", "period", "taken_at", "done_at"]
     list_filter = ["job", ("done_at", admin.EmptyFieldListFilter)]
     ordering = ["-period", "job"]
+
+
+@admin.register(Batch)
+class BatchAdmin(ReadOnlyAdmin):
+    """Orders that a sweep works on right now; one whose time is over was left behind by a sweep that was killed."""
+
+    list_display = ["status", "orders", "until"]
+    ordering = ["-until"]
+
+    @admin.display(description=_("orders"))
+    def orders(self, batch: Batch) -> int:
+        return len(batch.order_ids)
 
 
 @admin.register(ImpactPreview)

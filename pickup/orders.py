@@ -685,7 +685,7 @@ def _locked_room(point_ids: set[int]) -> dict[int, int]:
         # A statement of its own, which sees what was committed while this one waited for a lock.
         cursor.execute(
             """SELECT service_point_id FROM network_pause
-               WHERE service_point_id = ANY (%s::bigint[]) AND period @> now()""",
+               WHERE service_point_id = ANY (%s::bigint[]) AND period @> clock_timestamp()""",
             [ids],
         )
         capacity |= {point_id: 0 for (point_id,) in cursor}
@@ -865,8 +865,10 @@ def send_to(order: Order, *, point_id: int, now: datetime) -> None:
     assert connection.in_atomic_block, "the order is locked"
     asked = matching.Asked.of([replace(demands_of([order])[0], wanted_point=point_id)])
     planned = _Planned(asked, np.zeros(1, np.int64), matching.plan(asked, at=now, held_at=held_at))
-    # Counted again under the point's lock, the same way as every assignment: it is never oversold.
-    if not planned.plan.point[0] or _locked_room({point_id})[point_id] < asked.parcels[0]:
+    # Counted again under the point's lock, the same way as every assignment: it is never oversold. No point has the
+    # id 0, which is how a demand says that it asks for none.
+    chosen = point_id and planned.plan.point[0] == point_id
+    if not chosen or _locked_room({point_id})[point_id] < asked.parcels[0]:
         raise Refused("point_unavailable", "service_point", "the point takes no parcels of this order now")
     order.status, order.review_reason, order.review_detail = Status.ASSIGNED, "", {}
     order.requested_point_id, order.assigned_at = point_id, now

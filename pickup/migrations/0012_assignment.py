@@ -16,13 +16,19 @@ class Migration(migrations.Migration):
             name="Batch",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("status", models.CharField(max_length=10)),
+                ("status", models.CharField(max_length=10, verbose_name="status")),
                 (
                     "order_ids",
-                    django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None),
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), size=None, verbose_name="orders"
+                    ),
                 ),
-                ("until", models.DateTimeField()),
+                ("until", models.DateTimeField(verbose_name="taken until")),
             ],
+            options={
+                "verbose_name": "orders worked on together",
+                "verbose_name_plural": "orders worked on together",
+            },
         ),
         migrations.AddField(
             model_name="assignment",

@@ -31,9 +31,13 @@ class Batch(models.Model):
     One that is still there then tells which orders a killed sweep had taken up.
     """
 
-    status = models.CharField(max_length=10)
-    order_ids = ArrayField(models.BigIntegerField())
-    until = models.DateTimeField()
+    status = models.CharField(_("status"), max_length=10)
+    order_ids = ArrayField(models.BigIntegerField(), verbose_name=_("orders"))
+    until = models.DateTimeField(_("taken until"))
+
+    class Meta:
+        verbose_name = _("orders worked on together")
+        verbose_name_plural = _("orders worked on together")
 
     def __str__(self) -> str:
         return f"{len(self.order_ids)} {self.status}"

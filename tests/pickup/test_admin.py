@@ -44,6 +44,7 @@ from pickup import adjustments, cases, codes, delegation, disputes, payouts, per
 from pickup.models import (
     Account,
     Assignment,
+    Batch,
     ImpactPreview,
     MerchantKey,
     MessageDay,
@@ -85,6 +86,7 @@ HISTORY = [
         "stockcountline",
         "messageday",
         "jobrun",
+        "batch",
         "impactpreview",
         "personaldataread",
     ),
@@ -195,6 +197,7 @@ def whole_network() -> Parcel:
     MessageDay.objects.get_or_create(day=now().date())
     with as_worker():
         periods.take(job="send_notices", every=timedelta(seconds=10), holder="", now=now())
+    Batch.objects.create(status="received", order_ids=[1, 2], until=now())
     PersonalDataRead.objects.create(
         order=waiting.order, parcel=waiting, by=owner, fields=["name"], reason="the recipient asked"
     )
