@@ -73,7 +73,7 @@ def test_no_secret_and_nothing_of_a_recipient_is_copied() -> None:
 @pytest.mark.parametrize("attack", ["UPDATE {} SET pgh_label = 'x'", "DELETE FROM {}", "TRUNCATE {}"])
 def test_events_are_only_added(label: str, attack: str) -> None:
     table = history.nouns()[label].events._meta.db_table
-    with connection.cursor() as cursor:  # a row to attack, whatever it says
+    with as_owner(), connection.cursor() as cursor:  # a row to attack, whatever it says
         columns = {f.column: f for f in history.nouns()[label].events._meta.fields}
         cursor.execute(f"INSERT INTO {table} SELECT (json_populate_record(NULL::{table}, %s)).*", [_row(columns)])
         cursor.execute(f"SELECT count(*) FROM {table}")
