@@ -13,7 +13,7 @@ frequent that chance and the differences between honest shops do not explain it:
 
 From `least` pickups, `share` of all and a surprise of `chance` on, each pickup with the sign gets `weight` points
 against other shops, and twice as many from one and a half times that surprise on; against the shop's own past it gets
-LIMIT, from a fifth more surprise on (half as much again, where honest shops have reasons of their own). It must show on
+LIMIT, from a fifth more surprise on (three tenths, where honest shops have reasons of their own). It must show on
 as many different days as it says, and of a family of signs that tell the same the heaviest counts. A pickup is held
 from LIMIT points on.
 
