@@ -37,7 +37,9 @@ from pickup.models import (
     Arrival,
     Assignment,
     BankDetails,
+    BankFile,
     BankTemplate,
+    CaseNote,
     Delegation,
     Dispute,
     Handover,
@@ -53,6 +55,7 @@ from pickup.models import (
     Parcel,
     Payout,
     PayoutBatch,
+    PayoutStep,
     PersonalDataRead,
     PickupCode,
     Posting,
@@ -61,6 +64,7 @@ from pickup.models import (
     ReviewDesk,
     Scan,
     SealBlock,
+    SealedRow,
     Settlement,
     Statement,
     StatementLine,
@@ -831,3 +835,32 @@ class SealBlockAdmin(ReadOnlyAdmin):
     @admin.display(description=_("head"))
     def told(self, block: SealBlock) -> str:
         return bytes(block.head).hex()
+
+
+@admin.register(SealedRow)
+class SealedRowAdmin(ReadOnlyAdmin):
+    list_display = ["place", "noun", "object_id"]
+    fields = ["place", "noun", "object_id"]
+    ordering = ["-place"]
+    show_full_result_count = False
+
+
+@admin.register(CaseNote)
+class CaseNoteAdmin(ReadOnlyAdmin):
+    list_display = ["written_at", "case", "author", "text"]
+    fields = ["written_at", "case", "author", "text"]
+    ordering = ["-id"]
+
+
+@admin.register(BankFile)
+class BankFileAdmin(ReadOnlyAdmin):
+    list_display = ["name", "batch", "made_at"]
+    fields = ["name", "batch", "made_at"]
+    ordering = ["-made_at"]
+
+
+@admin.register(PayoutStep)
+class PayoutStepAdmin(ReadOnlyAdmin):
+    list_display = ["at", "payout", "before", "after", "by"]
+    fields = ["at", "payout", "before", "after", "by", "note"]
+    ordering = ["-id"]

@@ -42,7 +42,7 @@ FROM pickup_parcel p JOIN network_device d ON d.service_point_id = p.service_poi
 BARE_POSTINGS = """
 INSERT INTO pickup_posting (key, kind, debit_id, debit_kind, credit_id, credit_kind, amount_minor, currency,
                             handover_id, tariff_id, region_id, level, appointment_id, reason, payable_at)
-SELECT kind || ':' || h.id || COALESCE(':' || fee.appointment_id, ''), fee.kind, net.id, 'network', fee.account_id,
+SELECT fee.kind || ':' || h.id || COALESCE(':' || fee.appointment_id, ''), fee.kind, net.id, 'network', fee.account_id,
        fee.payee, fee.amount_minor, 'CNY', h.id, t.id, fee.region_id, fee.level, fee.appointment_id, '',
        now() + interval '72 hours'
 FROM pickup_handover h CROSS JOIN pickup_tariff t JOIN pickup_account net ON net.kind = 'network'

@@ -39,18 +39,21 @@ from network.models import (
     User,
     VisitorNotice,
 )
-from pickup import codes, delegation, disputes, periods, releases, scanning
+from pickup import adjustments, cases, codes, delegation, disputes, payouts, periods, releases, scanning
 from pickup.models import (
+    Account,
     Assignment,
     ImpactPreview,
     MerchantKey,
     MessageDay,
     Order,
     Parcel,
+    PayoutBatch,
     PersonalDataRead,
     ReviewDecision,
     ReviewDesk,
     Scan,
+    StatementLine,
     StockCount,
     StockCountLine,
     Tariff,
@@ -193,6 +196,16 @@ def whole_network() -> Parcel:
     period = f"{localtime(now()):%Y-%m}"
     later = now() + timedelta(days=40)
     factories.close_period(period=period, now=later, currency="CNY")
+    account, maker = Account.objects.get(service_point=point), factories.make_user()
+    factories.make_bank_details(account)
+    adjustments.propose(account=account, amount_minor=1, reason="why", by=maker)
+    line = StatementLine.objects.filter(statement__account=account)[0]
+    cases.open_case(line=line, text="not mine", by=factories.make_member(point))
+    template, channel = factories.make_template(), PayoutBatch.Channel.FILE
+    batch = payouts.draft(currency="CNY", template=template, channel=channel, by=maker, now=now())
+    payouts.approve(batch=batch, by=factories.make_user(), now=now())
+    payouts.make_file(batch=batch, by=None, now=now())
+    factories.seal(now=now())
     return waiting
 
 
