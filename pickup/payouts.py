@@ -178,7 +178,8 @@ def make_file(*, batch: PayoutBatch, by: User | None, now: datetime) -> tuple[Ba
     """The run's file, and whether it was made just now: only who made it may send it.
 
     Made once, with all its payouts `sending` in the same transaction; asked again it is the same bytes. A payout whose
-    bank details changed since the draft, or whose shop is frozen now, is cancelled instead, and comes into another draft. Raises Refused.
+    bank details changed since the draft, or whose shop is frozen now, is cancelled instead, and comes into another
+    draft. Raises Refused.
     """
     with transaction.atomic(durable=True):
         _alone()

@@ -395,7 +395,7 @@ WITH told AS MATERIALIZED (
                          ELSE weight END AS points
           FROM (SELECT *, found * ln(found / expected) - (found - expected) AS surprise FROM compared
                 WHERE found > expected) s
-          WHERE surprise >= chance * CASE WHEN NOT is_change THEN 1 WHEN weight < 80 THEN 1.5 ELSE 1.2 END) u
+          WHERE surprise >= chance * CASE WHEN NOT is_change THEN 1 WHEN weight < 80 THEN 1.3 ELSE 1.2 END) u
     ORDER BY point_id, sign, points DESC, surprise DESC, days
 ), counted AS (
     -- Of signs of one family, which tell the same in other words, the heaviest counts.

@@ -13,12 +13,13 @@ frequent that chance and the differences between honest shops do not explain it:
 
 From `least` pickups, `share` of all and a surprise of `chance` on, each pickup with the sign gets `weight` points
 against other shops, and twice as many from one and a half times that surprise on; against the shop's own past it gets
-LIMIT, from a fifth more surprise on (half as much again, where honest shops have reasons of their own). It must show on
-as many different days as it says, and of a family of signs that tell the same the heaviest counts. A pickup is held from
-LIMIT points on. Where the numbers come from: the signals
-and the figures in them (10 minutes, 20 seconds, 15 %, five names, 50 km, 60 %, 10 %, two in 30 days) are the
-network's promise 30; weights are 100 where only an inside hand explains the sign, and 60 or 80 where honest shops may have
-reasons of their own, so that it holds nothing alone until it is beyond doubt.
+LIMIT, from a fifth more surprise on (three tenths, where honest shops have reasons of their own). It must show on
+as many different days as it says, and of a family of signs that tell the same the heaviest counts. A pickup is held
+from LIMIT points on.
+
+Where the numbers come from: the signals and the figures in them (10 minutes, 20 seconds, 15 %, five names, 50 km, 60 %,
+10 %, two in 30 days) are the network's promise 30; weights are 100 where only an inside hand explains the sign, and 60
+or 80 where honest shops may have reasons of their own, so that it holds nothing alone until it is beyond doubt.
 """
 
 from __future__ import annotations
