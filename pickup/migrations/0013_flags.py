@@ -88,8 +88,8 @@ WITHOUT_PAYABLE = """
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("network", "0010_roles"),
-        ("pickup", "0013_money"),
+        ("network", "0012_overflow"),
+        ("pickup", "0012_money"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

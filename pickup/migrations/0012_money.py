@@ -18,7 +18,7 @@ SQL = Path(__file__).resolve().parents[1] / "models" / "sql"
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pickup", "0012_assignment"),
+        ("pickup", "0011_assignment"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

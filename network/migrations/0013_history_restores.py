@@ -7,7 +7,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("network", "0010_roles"),
+        ("network", "0012_overflow"),
     ]
 
     operations = [
