@@ -44,6 +44,7 @@ from pickup.models import (
     Delegation,
     Dispute,
     Handover,
+    Hold,
     ImpactPreview,
     JobRun,
     LineCase,
@@ -53,17 +54,20 @@ from pickup.models import (
     MessageDay,
     Notice,
     Order,
+    PageOpening,
     Parcel,
     Payout,
     PayoutBatch,
     PayoutStep,
     PersonalDataRead,
     PickupCode,
+    PickupQuestion,
     Posting,
     Recipient,
     ReviewDecision,
     ReviewDesk,
     Scan,
+    ScoredDay,
     SealBlock,
     SealedRow,
     Settlement,
@@ -854,3 +858,38 @@ class PayoutStepAdmin(ReadOnlyAdmin):
     list_display = ["at", "payout", "before", "after", "by"]
     fields = ["at", "payout", "before", "after", "by", "note"]
     ordering = ["-id"]
+
+
+@admin.register(Hold)
+class HoldAdmin(ReadOnlyAdmin):
+    list_display = ["placed_at", "service_point", "handover", "points", "decision", "decided_by"]
+    fields = [
+        *("handover", "service_point", "points", "day", "placed_at"),
+        *("decision", "decided_by", "decided_at", "reason"),
+    ]
+    list_select_related = ["service_point", "handover", "decided_by"]
+    ordering = ["-id"]
+
+
+@admin.register(ScoredDay)
+class ScoredDayAdmin(ReadOnlyAdmin):
+    list_display = ["day", "scored_at", "pickups", "held"]
+    fields = ["day", "scored_at", "pickups", "held"]
+    ordering = ["-day"]
+
+
+@admin.register(PickupQuestion)
+class PickupQuestionAdmin(ReadOnlyAdmin):
+    list_display = ["asked_at", "handover", "answer", "answered_at"]
+    fields = ["asked_at", "handover", "answer", "answered_at"]
+    list_select_related = ["handover"]
+    ordering = ["-id"]
+
+
+@admin.register(PageOpening)
+class PageOpeningAdmin(ReadOnlyAdmin):
+    list_display = ["opened_at", "parcel", "by_shop"]
+    fields = ["opened_at", "parcel", "by_shop"]
+    list_select_related = ["parcel"]
+    ordering = ["-id"]
+    show_full_result_count = False

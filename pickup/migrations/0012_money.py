@@ -917,5 +917,5 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL((SQL / "money.sql").read_text()),
-        # payable.sql asks for what is held too: 0014 makes it.
+        # payable.sql asks for what is held too: 0013 makes it.
     ]

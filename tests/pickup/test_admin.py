@@ -14,7 +14,7 @@ from django.contrib.gis.geos import Point
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.test import Client
 from django.urls import reverse
-from django.utils.timezone import localtime, now
+from django.utils.timezone import localdate, localtime, now
 
 from network import assignment, drafts, geocoding, members, proposals
 from network.gazetteer import Reason
@@ -45,16 +45,21 @@ from pickup.models import (
     Account,
     Assignment,
     Batch,
+    Handover,
+    Hold,
     ImpactPreview,
     MerchantKey,
     MessageDay,
     Order,
+    PageOpening,
     Parcel,
     PayoutBatch,
     PersonalDataRead,
+    PickupQuestion,
     ReviewDecision,
     ReviewDesk,
     Scan,
+    ScoredDay,
     StatementLine,
     StockCount,
     StockCountLine,
@@ -215,7 +220,23 @@ def whole_network() -> Parcel:
     payouts.approve(batch=batch, by=factories.make_user(), now=now())
     payouts.make_file(batch=batch, by=None, now=now())
     factories.seal(now=now())
+    some_that_are_doubted()
     return waiting
+
+
+def some_that_are_doubted() -> None:
+    handover = Handover.objects.order_by("id")[0]
+    with as_worker():
+        Hold.objects.create(
+            handover=handover,
+            service_point=handover.service_point,
+            points=100,
+            evidence=[{"sign": "fast"}],
+            day=localdate(),
+        )
+        PickupQuestion.objects.create(handover=handover)
+        ScoredDay.objects.create(day=localdate(), scored_at=now(), pickups=1, held=1)
+    PageOpening.objects.create(parcel=handover.parcel, by_shop=False)
 
 
 def test_every_model_of_both_packages_is_registered() -> None:

@@ -5,6 +5,9 @@
 CREATE OR REPLACE FUNCTION payable_postings(p_now timestamptz) RETURNS SETOF pickup_posting LANGUAGE sql STABLE AS $$
     SELECT p.* FROM pickup_posting p
     WHERE p.payable_at <= p_now
+      -- A fee that was written with an earlier moment than its tariff says waits all the same.
+      AND (p.kind NOT IN ('point_fee', 'agent_fee') OR p.recorded_at - interval '1 minute' + (
+          SELECT make_interval(hours => t.payable_after_hours) FROM pickup_tariff t WHERE t.id = p.tariff_id) <= p_now)
       -- Payouts pay what statements say; they and what comes back of them stand in no statement's lines.
       AND p.kind <> 'payout' AND p.debit_kind <> 'bank'
       -- "I did not collect this", and pickups that may not have happened: while that is open nothing of the pickup is
