@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Sum
 from django.utils.timezone import localtime, now
 
 from network.models import ServicePoint
-from pickup import disputes, ledger, parcels, scanning, settlements
+from pickup import disputes, ledger, parcels, releases, scanning, settlements
 from pickup.models import Dispute, Parcel, Posting, Settlement, Statement, StatementLine, Tariff
 from tests import factories
 from tests.factories import make_point, make_ready_parcel, pick_up, scan
@@ -83,6 +83,26 @@ def test_what_is_not_payable_yet_waits_for_a_later_month(point: ServicePoint) ->
     assert not StatementLine.objects.exists()
     close(month_after(1), days=80)
     assert StatementLine.objects.count() == 6
+
+
+def test_a_fee_that_was_written_as_payable_at_once_waits_all_the_same(point: ServicePoint) -> None:
+    Tariff.objects.update(payable_after_hours=24 * 60)
+    scanner = factories.scanner_of(point)
+    request = scan("pickup", make_ready_parcel(scanner, point))
+    releases.release(scanner, request, reason="no_phone", note="", photo=b"a photo")  # earns nothing by itself
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO pickup_posting (key, kind, debit_id, debit_kind, credit_id, credit_kind, amount_minor,
+                                           currency, handover_id, tariff_id, reason, payable_at)
+               SELECT 'early', 'point_fee', account_of('network', NULL, 'CNY'), 'network',
+                      account_of('point', %s, 'CNY'), 'point', 2000, 'CNY', h.id, t.id, '', clock_timestamp()
+               FROM pickup_handover h, pickup_tariff t""",
+            [point.pk],
+        )
+    close(this_month(), days=45)
+    assert not StatementLine.objects.exists()
+    close(month_after(1), days=80)
+    assert StatementLine.objects.count() == 1
 
 
 def test_a_fee_and_its_reversal_settle_to_nothing(point: ServicePoint) -> None:
