@@ -51,7 +51,7 @@ ATTACKS = [
     Attack("forget who read personal data", "TRUNCATE pickup_personaldataread", "pickup_personaldataread"),
     Attack("see the context of others", "SELECT FROM pghistory_context"),
     Attack("rename a parcel", "UPDATE pickup_parcel SET barcode = 'MINE'"),
-    Attack("point an account elsewhere", "UPDATE pickup_account SET currency = currency"),
+    Attack("point an account elsewhere", "UPDATE pickup_account SET currency = currency", "pickup_account"),
     Attack("disable a guard", "ALTER TABLE pickup_posting DISABLE TRIGGER only_added"),
     Attack("disable all guards", "ALTER TABLE pickup_scan DISABLE TRIGGER USER"),
     Attack("drop a guard", "DROP TRIGGER only_added ON pickup_scan"),
