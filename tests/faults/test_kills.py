@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pickup import ledger
+from pickup.config.launcher import processes
 from pickup.models import Handover, Scan
 from tests.benchmarks import scene
 from tests.faults.live import Live, a_scan, children_of, side_by_side, until
@@ -99,6 +100,5 @@ def setting(database: Any) -> str:
 
 
 def is_writer(pid: int) -> bool:
-    with open(f"/proc/{pid}/cmdline") as file:
-        title = file.read()
+    title = processes.command_line(pid)  # empty for one that has ended meanwhile
     return any(name in title for name in ("walwriter", "checkpointer", "background writer", "autovacuum"))

@@ -403,6 +403,8 @@ function start() {
     box.dataset.review = drawnOf("review").reduce((sum, feature) => sum + feature.properties.count, 0);
     box.dataset.state = "idle";
   });
+  // A tile that comes back unchanged ends without a frame; where it is the last one, only another frame tells "idle".
+  setInterval(() => { if (box.dataset.state === "moving" && map.loaded()) map.triggerRepaint(); }, 500);
   map.on("zoomend", () => tell());
   map.on("error", ({ error }) => {
     if (error?.status === 401) tell(words.signedOut);
