@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pickup import ledger
+from pickup.config.launcher import processes
 from pickup.models import Handover, Posting, Scan
 from tests.benchmarks import scene
 from tests.faults.live import Live, a_scan, children_of, free_port, side_by_side, stopped, until
@@ -40,6 +41,7 @@ def web_server(live: Live, database_port: int, *, process: list[int] | None = No
             env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     if process is not None:
         process.append(web.pid)
@@ -47,7 +49,7 @@ def web_server(live: Live, database_port: int, *, process: list[int] | None = No
         until(lambda: is_up(live, port), say="the web server behind the proxy is there")
         yield port
     finally:
-        web.kill()
+        processes.end_group(web.pid)  # with its workers
         web.wait(20)
 
 
