@@ -25,8 +25,10 @@ ADMIN_TABS = (
     ("money-adjustments", _("Corrections"), "pickup.view_adjustment"),
     ("money-cases", _("Objections"), "pickup.view_linecase"),
     ("tariffs", _("Tariffs"), "pickup.view_tariff"),
+    ("flags", _("Held pickups"), "pickup.view_hold"),
+    ("reports", _("Reports"), "pickup.view_posting"),
 )
-PAYEE_TABS = (("money", _("Statements"), ""), ("money-bank", _("Bank account"), ""))
+PAYEE_TABS = (("money", _("Statements"), ""), ("money-bank", _("Bank account"), ""), ("reports", _("Reports"), ""))
 
 P = ParamSpec("P")
 Page = Callable[Concatenate[HttpRequest, User, P], HttpResponseBase]
