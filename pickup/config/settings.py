@@ -46,6 +46,10 @@ def library_of(package: str, pattern: str) -> str | None:
     return found[0] if found else None
 
 
+# Statements are prepared where the code asks for it; without a threshold psycopg would not listen to that either.
+NEVER_BY_ITSELF = 1 << 30
+
+
 def database_from(url: str, role: str) -> dict[str, Any]:
     """A libpq URL as Django's dictionary; libpq itself does the parsing, unix sockets and options included.
 
@@ -62,6 +66,7 @@ def database_from(url: str, role: str) -> dict[str, Any]:
     )
     taken = f"-c role={role}" if role else ""
     options["options"] = f"{parts.get('options') or ''} {limits} {taken}".strip()
+    options["prepare_threshold"] = NEVER_BY_ITSELF
     if not TESTING:
         # After a restart of the database the pool tries when somebody asks, and not at longer and longer pauses.
         options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10, "max_lifetime": 600, "reconnect_timeout": 3}
