@@ -1,4 +1,4 @@
-"""The ledger: post, reverse, balance. Fees of a hand-over are posted by the database function `charge_pickup`."""
+"""The ledger: post, reverse, balance. Fees of a hand-over are posted by the database function `charge_pickups`."""
 
 from __future__ import annotations
 

@@ -97,8 +97,7 @@ def _this_week(point_id: int) -> int:
 def _charge(handover: Handover) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT charge_pickup(h.id, h.service_point_id, p.region_ids, s.recorded_at)"
-            " FROM pickup_handover h JOIN pickup_parcel p ON p.id = h.parcel_id JOIN pickup_scan s ON s.id = h.scan_id"
-            " WHERE h.id = %s",
+            "SELECT charge_pickups(ARRAY[h.id], s.recorded_at)"
+            " FROM pickup_handover h JOIN pickup_scan s ON s.id = h.scan_id WHERE h.id = %s",
             [handover.pk],
         )

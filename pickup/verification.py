@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -16,36 +15,20 @@ from pickup import codes
 from pickup.again import again
 from pickup.scans import Answer, ScanIdReused, Scanner, ScanRequest, UnknownScanner
 
-HAND_OVER = """
-    SELECT s.scan_id, h.answer, h.repeated, h.same_request
-    FROM network_device d
-    JOIN network_servicepoint p ON p.id = d.service_point_id
-    CROSS JOIN unnest(
-        %s::uuid[], %s::bytea[], %s::timestamptz[], %s::text[], %s::text[],
-        %s::uuid[], %s::bigint[], %s::text[], %s::bytea[]
-    ) WITH ORDINALITY AS s(
-        scan_id, request_hash, event_at, barcode, told, parcel_uuid, audience, proof, proof_hash, place)
-    CROSS JOIN LATERAL hand_over(
-        d.id, p.id,
-        CASE WHEN d.revoked_at IS NOT NULL THEN 'device_revoked'
-             WHEN p.status = 'suspended' THEN 'point_suspended' ELSE %s END,
-        %s, s.scan_id, s.request_hash, s.event_at, s.barcode, s.parcel_uuid, s.proof,
-        CASE WHEN s.proof <> 'qr' OR s.audience = p.id THEN s.proof_hash END, s.told, %s) h
-    WHERE {device}
-"""
+HAND_OVER = "SELECT * FROM hand_over(%s, %s, %s, %s, %s, %s)"
 COUNT_ATTEMPT = """
     SELECT count_code_attempt(d.service_point_id, d.id, %s, %s, (now() AT TIME ZONE %s)::date)
-    FROM network_device d WHERE d.revoked_at IS NULL AND {device}
+    FROM network_device d WHERE d.revoked_at IS NULL
+    AND d.id = COALESCE(%s, (SELECT k.id FROM network_device k WHERE k.key_hash = %s))
 """
 TOGETHER = 100  # enough to share a commit; all 500 of an upload could outlast a busy database's statement time-out
-LOCK = "SELECT FROM pickup_parcel WHERE barcode = ANY (%s) OR uuid = ANY (%s) ORDER BY id FOR UPDATE"
 
 
 def hand_over(scanner: Scanner, requests: Sequence[ScanRequest]) -> dict[UUID, Answer | ScanIdReused]:
     """Hand parcels over, each at most once; every scan is stored with its verdict, refused or not.
 
-    Requests with a QR run TOGETHER in one statement and one transaction, their parcels locked in one order. Typed codes
-    go one by one: each is counted and that count committed before it is compared, so that a refusal, an error or
+    Each is of another parcel. Those with a QR run TOGETHER in one statement, their parcels locked in one order. Typed
+    codes go one by one: each is counted and that count committed before it is compared, so that a refusal, an error or
     a crash never gives an attempt back, and a right one is taken off the shop's day before the next is counted.
 
     A scan id that was used for another scan is answered with ScanIdReused, in its place. Raises UnknownScanner.
@@ -75,20 +58,22 @@ def _redeem(scanner: Scanner, proven: Sequence[Proven]) -> dict[UUID, Answer | S
 
 
 def _run(scanner: Scanner, proven: Sequence[Proven]) -> dict[UUID, Answer | ScanIdReused]:
-    columns: list[list[Any]] = [
-        [request.scan_id for request, *_ in proven],
-        [request.hash() for request, *_ in proven],
-        [request.event_at for request, *_ in proven],
-        [request.barcode for request, *_ in proven],
-        [request.told for request, *_ in proven],
-        *([row[place] for row in proven] for place in range(1, 5)),
+    scans = [
+        {
+            "scan_id": str(request.scan_id),
+            "request_hash": _hex(request.hash()),
+            "event_at": request.event_at.isoformat(),
+            "barcode": request.barcode,
+            "told": request.told,
+            "parcel_uuid": parcel and str(parcel),
+            "audience": audience,
+            "proof": proof,
+            "proof_hash": proof_hash and _hex(proof_hash),
+        }
+        for request, parcel, audience, proof, proof_hash in proven
     ]
-    together: Any = transaction.atomic(durable=True) if len(proven) > 1 else nullcontext()
-    with together:
-        if len(proven) > 1:
-            with connection.cursor() as cursor:
-                cursor.execute(LOCK, [columns[3], columns[5]])
-        rows = _rows(HAND_OVER, scanner, *columns, scanner.refusal, scanner.clerk_id, settings.TIME_ZONE)
+    who = (scanner.device_id, scanner.key_hash, scanner.refusal, scanner.clerk_id)
+    rows = _rows(HAND_OVER, *who, settings.TIME_ZONE, json.dumps(scans))
     if not rows:
         raise UnknownScanner
     return {
@@ -97,18 +82,20 @@ def _run(scanner: Scanner, proven: Sequence[Proven]) -> dict[UUID, Answer | Scan
     }
 
 
-def _rows(statement: str, scanner: Scanner, *parameters: Any) -> list[Any]:
+def _hex(value: bytes) -> str:
+    """Bytes as PostgreSQL reads them from a text."""
+    return f"\\x{value.hex()}"
+
+
+def _rows(statement: str, *parameters: Any) -> list[Any]:
     """Run a statement that the database has planned before: planning this one takes as long as running it.
 
     Django's cursors write parameters into the text, so that each text is new; psycopg's own cursor sends them apart.
     """
-    by_key = scanner.key_hash is not None
-    text = statement.format(device="d.key_hash = %s" if by_key else "d.id = %s")
-    values = [*parameters, scanner.key_hash if by_key else scanner.device_id]
     connection.ensure_connection()
     assert connection.connection is not None
     with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
-        cursor.execute(text, values, prepare=True)
+        cursor.execute(statement, parameters, prepare=True)
         return cursor.fetchall()
 
 
@@ -128,7 +115,8 @@ def _typed(scanner: Scanner, request: ScanRequest) -> tuple[str, bytes | None]:
     if scanner.refusal:
         return "uncounted", None
     with transaction.atomic(durable=True):
-        rows = _rows(COUNT_ATTEMPT, scanner, request.scan_id, request.barcode, settings.TIME_ZONE)
+        asked = (request.scan_id, request.barcode, settings.TIME_ZONE, scanner.device_id, scanner.key_hash)
+        rows = _rows(COUNT_ATTEMPT, *asked)
     outcome = rows[0][0] if rows else "none"
     if outcome == "counted":
         return "code", codes.hash_code(request.barcode, request.code)

@@ -192,7 +192,7 @@ AUDITED = (
     "pickup_bankfile", "pickup_payout", "pickup_payoutstep", "pickup_sealedrow", "pickup_sealblock",
     "pickup_contested",
 )  # fmt: skip
-NUMBERED = ("pickup_scan",)  # tables whose next number the roles ask for themselves
+NUMBERED = ("pickup_handover", "pickup_scan")  # tables whose next number the roles ask for themselves
 WEB_AND_WORKER = SQL(", ").join(map(Identifier, (WEB, WORKER)))
 
 TABLES = """

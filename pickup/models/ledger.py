@@ -68,7 +68,7 @@ class Posting(models.Model):
         ADJUSTMENT = "adjustment", _("adjustment")
         PAYOUT = "payout", _("payout")
 
-    key = models.CharField(_("key"), max_length=100, unique=True)
+    key = models.CharField(_("key"), max_length=100)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
     debit = models.ForeignKey(
         Account,
@@ -127,6 +127,8 @@ class Posting(models.Model):
             ),
         ]
         constraints = [
+            # Not `unique=True`, which brings a second index for patterns that nobody looks for.
+            models.UniqueConstraint(name="posting_key_once", fields=["key"]),
             models.UniqueConstraint(
                 name="posting_fee_once",
                 fields=["handover", "kind", "appointment"],

@@ -70,8 +70,8 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def measure() -> list[tuple[str, float, float]]:
-    chain, pickups = fill()
-    charged = timed(lambda: charge(chain))
+    pickups = fill()
+    charged = timed(lambda: charge())
     done = Posting.objects.count()
     bare = timed(lambda: scene.run(BARE_POSTINGS, last_charged()))
     count = Posting.objects.count()
@@ -91,7 +91,7 @@ def measure() -> list[tuple[str, float, float]]:
     )
     return [
         ("postings by one bare INSERT … SELECT", postings, 1.0),
-        ("postings by charge_pickup, one call a pickup", done / charged, done / charged / postings),
+        ("postings by charge_pickups, one call a pickup", done / charged, done / charged / postings),
         ("lines by one bare INSERT … SELECT", count / lines, 1.0),
         ("lines by close_period", count / closing, lines / closing),
         ("rows sealed", (2 * count) / sealing, lines * 2 / sealing),
@@ -103,7 +103,7 @@ def memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def fill() -> tuple[list[int], int]:
+def fill() -> int:
     """So many pickups, without their postings."""
     pickups = POSTINGS // A_PICKUP
     scene.make_points(SHOPS)
@@ -127,7 +127,7 @@ def fill() -> tuple[list[int], int]:
            SELECT p.* FROM pickup_tariff t, fee_parts(%s, now(), t.id) p WHERE p.amount_minor > 0""",
         chain,
     )
-    return chain, pickups
+    return pickups
 
 
 def last_charged() -> int:
@@ -136,12 +136,12 @@ def last_charged() -> int:
         return int(cursor.fetchone()[0])
 
 
-def charge(chain: list[int]) -> None:
+def charge() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            """SELECT charge_pickup(id, service_point_id, %s, clock_timestamp())
+            """SELECT charge_pickups(ARRAY[id], clock_timestamp())
                FROM pickup_handover ORDER BY id LIMIT %s""",
-            [chain, min(CHARGED, POSTINGS // A_PICKUP // 2)],
+            [min(CHARGED, POSTINGS // A_PICKUP // 2)],
         )
 
 

@@ -176,9 +176,9 @@ def test_no_column_and_no_function_of_the_money_path_has_a_float() -> None:
         assert cursor.fetchall() == []
         cursor.execute(
             """SELECT p.proname, pg_get_function_arguments(p.oid) || pg_get_function_result(p.oid) || p.prosrc
-               FROM pg_proc p WHERE p.proname IN ('fee_parts', 'charge_pickup', 'earned_since', 'account_of')"""
+               FROM pg_proc p WHERE p.proname IN ('fee_parts', 'charge_pickups', 'earned_since', 'account_of')"""
         )
         functions = dict(cursor.fetchall())
-    assert functions.keys() == {"fee_parts", "charge_pickup", "earned_since", "account_of"}
+    assert functions.keys() == {"fee_parts", "charge_pickups", "earned_since", "account_of"}
     for name, source in functions.items():
         assert not any(word in source for word in ("float", "double", "real", "numeric", " / ")), name

@@ -101,7 +101,7 @@ def test_a_forged_signature_is_not_enough_while_the_secret_is_compared(
     forged = mutations(tokens[0], tokens[1:], random.Random(6))
     monkeypatch.setattr(codes, "_public_key", lambda kid: AnySignature())
     if not compared:
-        unguarded = HAND_OVER_SQL.replace("p_proof_hash = secret.token_hash", "TRUE")
+        unguarded = HAND_OVER_SQL.replace("s.proof_hash = secret.token_hash", "TRUE")
         assert unguarded != HAND_OVER_SQL
         with as_owner(), connection.cursor() as cursor:
             cursor.execute(unguarded)

@@ -278,7 +278,7 @@ def test_the_audit_finds_a_fee_without_approval(scanner: Scanner, point: Service
     release(scanner, parcel)
     with connection.cursor() as cursor:
         handover = Handover.objects.get()
-        cursor.execute("SELECT charge_pickup(%s, %s, '{}', now())", [handover.pk, point.pk])
+        cursor.execute("SELECT charge_pickups(ARRAY[%s::bigint], now())", [handover.pk])
     assert [fault.rule for fault in ledger.faults()] == ["hand-over without exactly one flat fee of its tariff"]
 
 

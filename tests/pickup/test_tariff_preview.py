@@ -193,7 +193,7 @@ def write_pickups(pickups: list[tuple[datetime, list[int]]]) -> list[int]:
         cursor.execute("ALTER TABLE pickup_posting DISABLE TRIGGER USER")
         cursor.execute("DELETE FROM pickup_posting")
         cursor.execute(
-            """SELECT charge_pickup(h.id, h.service_point_id, p.region_ids, p.collected_at)
+            """SELECT charge_pickups(ARRAY[h.id], p.collected_at)
                FROM pickup_handover h JOIN pickup_parcel p ON p.id = h.parcel_id"""
         )
     return ids

@@ -46,37 +46,44 @@ BEGIN
     RETURN found;
 END $$;
 
--- R7, R8, R10. Posts the flat fee and the agents' differences of one hand-over; returns the flat fee.
-CREATE OR REPLACE FUNCTION charge_pickup(p_handover_id bigint, p_point_id bigint, p_region_ids bigint[], p_at timestamptz)
-RETURNS bigint LANGUAGE plpgsql AS $$
+-- R7, R8, R10. Posts the flat fee and the agents' differences of hand-overs; returns the flat fee. The differences are
+-- worked out once for all parcels that came to one point with one chain.
+CREATE OR REPLACE FUNCTION charge_pickups(p_handover_ids bigint[], p_at timestamptz) RETURNS bigint
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     t pickup_tariff;
+    alike record;
     v_network bigint;
 BEGIN
     SELECT * INTO STRICT t FROM pickup_tariff WHERE valid_from <= p_at ORDER BY valid_from DESC LIMIT 1;
     v_network := account_of('network', NULL, t.currency);
-    INSERT INTO pickup_posting (key, kind, debit_id, debit_kind, credit_id, credit_kind, amount_minor, currency,
-                                handover_id, tariff_id, region_id, level, appointment_id, reason, payable_at)
-    SELECT fee.key, fee.kind, v_network, 'network',
-           account_of(fee.payee, fee.owner_id, t.currency), fee.payee, fee.amount_minor, t.currency,
-           p_handover_id, t.id, fee.region_id, fee.level, fee.appointment_id, '',
-           p_at + make_interval(hours => t.payable_after_hours)
-    FROM (
-        SELECT 'point_fee:' || p_handover_id AS key, 'point_fee' AS kind, 'point' AS payee, p_point_id AS owner_id,
-               t.point_fee_minor AS amount_minor, NULL::bigint AS region_id, NULL::smallint AS level,
-               NULL::bigint AS appointment_id
-        UNION ALL
-        SELECT 'agent_fee:' || p_handover_id || ':' || part.appointment_id, 'agent_fee', 'agent', part.agent_id,
-               part.amount_minor, part.region_id, part.level, part.appointment_id
-        FROM fee_parts(p_region_ids, p_at, t.id) part
-    ) fee
-    WHERE fee.amount_minor > 0;
+    FOR alike IN
+        SELECT h.service_point_id, p.region_ids, array_agg(h.id) AS handover_ids
+        FROM pickup_handover h JOIN pickup_parcel p ON p.id = h.parcel_id WHERE h.id = ANY (p_handover_ids)
+        GROUP BY h.service_point_id, p.region_ids
+    LOOP
+        WITH fee AS MATERIALIZED (
+            SELECT 'point_fee' AS kind, '' AS of_whom, account_of('point', alike.service_point_id, t.currency) AS account_id,
+                   'point' AS payee, t.point_fee_minor AS amount_minor, NULL::bigint AS region_id,
+                   NULL::smallint AS level, NULL::bigint AS appointment_id
+            WHERE t.point_fee_minor > 0
+            UNION ALL
+            SELECT 'agent_fee', ':' || part.appointment_id, account_of('agent', part.agent_id, t.currency), 'agent',
+                   part.amount_minor, part.region_id, part.level, part.appointment_id
+            FROM fee_parts(alike.region_ids, p_at, t.id) part WHERE part.amount_minor > 0
+        )
+        INSERT INTO pickup_posting (key, kind, debit_id, debit_kind, credit_id, credit_kind, amount_minor, currency,
+                                    handover_id, tariff_id, region_id, level, appointment_id, reason, payable_at)
+        SELECT fee.kind || ':' || h.id || fee.of_whom, fee.kind, v_network, 'network', fee.account_id, fee.payee,
+               fee.amount_minor, t.currency, h.id, t.id, fee.region_id, fee.level, fee.appointment_id, '',
+               p_at + make_interval(hours => t.payable_after_hours)
+        FROM unnest(alike.handover_ids) h(id) CROSS JOIN fee;
+    END LOOP;
     RETURN t.point_fee_minor;
 END $$;
 
--- What a point earned today, and how many more parcels this person has there: for the answer to the shop. Not in
--- language sql, which plans them again at each call; each side is read from its own index alone. A plan made while the
--- tables were small would read them whole long after they have grown.
+-- What a point earned since a moment. Not in language sql, which plans it again at each call; each side is read from its
+-- own index alone. A plan made while the tables were small would read them whole long after they have grown.
 CREATE OR REPLACE FUNCTION earned_since(p_point_id bigint, p_since timestamptz) RETURNS bigint
 LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
 DECLARE
@@ -95,33 +102,6 @@ BEGIN
         );
     END LOOP;
     RETURN earned;
-END $$;
-
--- The same while several parcels are handed over in one statement: summed once, then added to by each of its pickups.
-CREATE OR REPLACE FUNCTION earned_today(p_point_id bigint, p_since timestamptz, p_fee_minor bigint) RETURNS bigint
-LANGUAGE plpgsql AS $$
-DECLARE
-    v_statement text := p_point_id || ' ' || statement_timestamp();
-    v_earned bigint;
-BEGIN
-    IF current_setting('pickup.summed', true) = v_statement THEN
-        v_earned := current_setting('pickup.earned')::bigint + COALESCE(p_fee_minor, 0);
-    ELSE
-        v_earned := earned_since(p_point_id, p_since);
-        PERFORM set_config('pickup.summed', v_statement, true);
-    END IF;
-    PERFORM set_config('pickup.earned', v_earned::text, true);
-    RETURN v_earned;
-END $$;
-
-CREATE OR REPLACE FUNCTION waiting_here(p_parcel_id bigint, p_point_id bigint, p_person bytea) RETURNS bigint
-LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
-BEGIN
-    RETURN (
-        SELECT COUNT(*) FROM pickup_parcel
-        WHERE service_point_id = p_point_id AND status IN ('ready', 'expired') AND person = p_person
-          AND id <> p_parcel_id
-    );
 END $$;
 
 -- R5: a typed code is counted, and the count committed by the caller, before it is compared. Returns 'counted';
@@ -157,135 +137,191 @@ BEGIN
     RETURN 'counted';
 END $$;
 
--- R4–R8, R10. One scan of kind pickup, stored with its verdict whatever it is.
--- p_proof: 'qr' (signature checked by the caller) or 'code' (attempt counted and committed by the caller) with the
--- keyed hash to compare; 'manual' for a release that the caller records beside it; 'uncounted' when there was nothing
--- to try a code on; 'locked'; 'paused', answered with the moment when a code may be typed again; 'bad'.
--- The parcel is named by its barcode, its public id, or both. A repeat of (device, scan_id) gets the stored answer,
--- unless that was a refusal that time may mend: then it is decided anew.
+-- The scans of a call, as `hand_over` describes them, in their order.
+CREATE OR REPLACE FUNCTION scans_of(p_scans json) RETURNS TABLE (
+    scan_id uuid, request_hash bytea, event_at timestamptz, barcode text, told text, parcel_uuid uuid, audience bigint,
+    proof text, proof_hash bytea, place bigint
+) LANGUAGE sql IMMUTABLE AS $$
+    SELECT * FROM ROWS FROM (json_to_recordset(p_scans) AS (
+        scan_id uuid, request_hash bytea, event_at timestamptz, barcode text, told text, parcel_uuid uuid,
+        audience bigint, proof text, proof_hash bytea)) WITH ORDINALITY
+$$;
+
+-- R4–R8, R10. Scans of kind pickup, each of another parcel, each stored with its verdict whatever that is; all or nothing.
+-- The device is named by its id or by the hash of its key: without such a device there is no answer.
+-- p_scans is a list of objects with the keys below. The parcel is named by its barcode, its public id, or both.
+-- proof: 'qr' (signature checked by the caller; `audience` is the point that the token names) or 'code' (attempt counted
+-- and committed by the caller) with the keyed hash to compare; 'manual' for a release that the caller records beside it;
+-- 'uncounted' when there was nothing to try a code on; 'locked'; 'paused', answered with the moment when a code may be
+-- typed again; 'bad'.
+-- A repeat of (device, scan_id) gets the stored answer, unless that was a refusal that time may mend: then it is decided
+-- anew.
 CREATE OR REPLACE FUNCTION hand_over(
-    p_device_id bigint, p_point_id bigint, p_refusal text, p_clerk_id bigint, p_scan_id uuid, p_request_hash bytea,
-    p_event_at timestamptz, p_barcode text, p_parcel_uuid uuid, p_proof text, p_proof_hash bytea, p_told text,
-    p_time_zone text
-) RETURNS TABLE (verdict text, answer text, repeated boolean, same_request boolean)
-LANGUAGE plpgsql AS $$
+    p_device_id bigint, p_key_hash bytea, p_refusal text, p_clerk_id bigint, p_time_zone text, p_scans json
+) RETURNS TABLE (of_scan uuid, words text, repeated boolean, same_request boolean)
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
+    device record;
+    s record;
     parcel pickup_parcel;
     secret pickup_pickupcode;
     earlier pickup_scan;
     v_now timestamptz;
-    v_today timestamptz;
+    v_earned bigint;
     v_verdict text;
     v_detail json;
     v_fee bigint;
-    v_answer text;
-    v_scan_pk bigint;
     v_handover_id bigint;
+    -- What is handed over, in the order of the scans.
+    v_places bigint[] := '{}';
+    v_verdicts text[] := '{}';
+    v_parcels bigint[] := '{}';
+    v_persons bytea[] := '{}';
+    v_nths_of_person bigint[] := '{}';
+    v_handovers bigint[] := '{}';
+    v_scans bigint[] := '{}';
+    v_charged bigint[] := '{}';
 BEGIN
-    IF p_barcode <> '' THEN
-        SELECT * INTO parcel FROM pickup_parcel p WHERE p.barcode = p_barcode FOR UPDATE;
-    ELSE
-        SELECT * INTO parcel FROM pickup_parcel p WHERE p.uuid = p_parcel_uuid FOR UPDATE;
-    END IF;
-    -- Looked for under the lock, so that of two copies of one scan the second finds the first.
-    SELECT * INTO earlier FROM pickup_scan s WHERE s.device_id = p_device_id AND s.scan_id = p_scan_id
-    ORDER BY s.id DESC LIMIT 1;
-    IF earlier.request_hash <> p_request_hash
-       OR earlier.verdict NOT IN ('not_found', 'not_arrived', 'unknown_parcel', 'code_locked') THEN
-        RETURN QUERY SELECT earlier.verdict::text, earlier.answer, true, earlier.request_hash = p_request_hash;
+    SELECT d.id, d.service_point_id AS point_id,
+           CASE WHEN d.revoked_at IS NOT NULL THEN 'device_revoked'
+                WHEN p.status = 'suspended' THEN 'point_suspended' ELSE p_refusal END AS refusal
+    INTO device FROM network_device d JOIN network_servicepoint p ON p.id = d.service_point_id
+    WHERE d.id = COALESCE(p_device_id, (SELECT k.id FROM network_device k WHERE k.key_hash = p_key_hash));
+    IF NOT FOUND THEN
         RETURN;
     END IF;
-    -- Whoever changes appointments or tariffs waits for this pickup, or this one for them: the rules of its moment are paid.
+    PERFORM FROM pickup_parcel p
+    WHERE p.barcode = ANY (ARRAY(SELECT barcode FROM scans_of(p_scans)))
+       OR p.uuid = ANY (ARRAY(SELECT parcel_uuid FROM scans_of(p_scans)))
+    ORDER BY p.id FOR UPDATE;
+    -- Whoever changes appointments or tariffs waits for these pickups, or these for them: the rules of their moment are paid.
     PERFORM pg_advisory_xact_lock_shared(hashtext('fee rules'));
     v_now := clock_timestamp();
-    v_today := date_trunc('day', v_now, p_time_zone);
+    v_earned := earned_since(device.point_id, date_trunc('day', v_now, p_time_zone));
 
-    IF p_refusal <> '' THEN
-        v_verdict := p_refusal;
-    ELSIF parcel.id IS NULL THEN
-        v_verdict := CASE WHEN p_proof = 'bad' AND p_barcode = '' THEN 'wrong_code' ELSE 'not_found' END;
-    ELSIF parcel.service_point_id IS DISTINCT FROM p_point_id THEN
-        v_verdict := CASE WHEN parcel.service_point_id IS NULL THEN 'not_arrived' ELSE 'wrong_point' END;
-        SELECT json_build_object('point', p.name) INTO v_detail
-        FROM network_servicepoint p WHERE p.id = parcel.service_point_id;
-    ELSIF parcel.status = 'collected' THEN
-        v_verdict := 'already_collected';
-        SELECT json_build_object('at', parcel.collected_at, 'by', COALESCE(NULLIF(u.name, ''), d.name))
-        INTO v_detail
-        FROM pickup_handover h JOIN pickup_scan s ON s.id = h.scan_id JOIN network_device d ON d.id = s.device_id
-        LEFT JOIN network_user u ON u.id = s.clerk_id
-        WHERE h.parcel_id = parcel.id AND h.undone_by_id IS NULL;
-    ELSIF parcel.status NOT IN ('ready', 'expired') THEN
-        v_verdict := CASE parcel.status
-            WHEN 'refused' THEN 'returned' WHEN 'returned' THEN 'returned' WHEN 'cancelled' THEN 'cancelled'
-            WHEN 'damaged' THEN 'damaged' ELSE 'not_arrived' END;
-    ELSIF p_proof IN ('locked', 'paused') THEN
-        v_verdict := 'code_locked';
-        IF p_proof = 'paused' THEN
-            SELECT json_build_object('until', c.paused_until) INTO v_detail
-            FROM pickup_pickupcode c WHERE c.parcel_id = parcel.id AND c.paused_until > v_now;
+    FOR s IN SELECT * FROM scans_of(p_scans) LOOP
+        v_detail := NULL;
+        IF s.barcode <> '' THEN
+            SELECT * INTO parcel FROM pickup_parcel p WHERE p.barcode = s.barcode;
+        ELSE
+            SELECT * INTO parcel FROM pickup_parcel p WHERE p.uuid = s.parcel_uuid;
         END IF;
-    ELSIF p_proof = 'uncounted' THEN  -- it arrived just now: the code was not counted, so it is not compared
-        v_verdict := 'not_arrived';
-    ELSE
-        SELECT * INTO secret FROM pickup_pickupcode c WHERE c.parcel_id = parcel.id;
-        v_verdict := CASE
-            WHEN p_parcel_uuid IS NOT NULL AND p_parcel_uuid <> parcel.uuid THEN 'wrong_code'
-            WHEN p_proof = 'qr' AND p_proof_hash = secret.token_hash THEN 'ok'
-            WHEN p_proof = 'code' AND p_proof_hash = secret.code_hash THEN 'ok'
-            WHEN p_proof = 'manual' THEN 'ok'
-            WHEN p_proof IN ('qr', 'code') AND EXISTS (
-                SELECT FROM pickup_delegation d
-                WHERE d.parcel_id = parcel.id AND d.revoked_at IS NULL AND v_now < d.expires_at
-                  AND p_proof_hash = CASE p_proof WHEN 'qr' THEN d.token_hash ELSE d.code_hash END) THEN 'ok'
-            WHEN p_proof = 'qr' THEN 'code_revoked'
-            ELSE 'wrong_code' END;
-        IF v_verdict = 'ok' AND (parcel.status = 'expired' OR parcel.hold_until < v_now) THEN
-            v_verdict := 'expired_but_here';
+        -- Looked for under the lock, so that of two copies of one scan the second finds the first.
+        SELECT * INTO earlier FROM pickup_scan e WHERE e.device_id = device.id AND e.scan_id = s.scan_id
+        ORDER BY e.id DESC LIMIT 1;
+        IF earlier.request_hash <> s.request_hash
+           OR earlier.verdict NOT IN ('not_found', 'not_arrived', 'unknown_parcel', 'code_locked') THEN
+            RETURN QUERY SELECT s.scan_id, earlier.answer, true, earlier.request_hash = s.request_hash;
+            CONTINUE;
         END IF;
-    END IF;
 
-    IF v_verdict = earlier.verdict THEN  -- nothing was mended
-        RETURN QUERY SELECT earlier.verdict::text, earlier.answer, true, true;
+        IF device.refusal <> '' THEN
+            v_verdict := device.refusal;
+        ELSIF parcel.id IS NULL THEN
+            v_verdict := CASE WHEN s.proof = 'bad' AND s.barcode = '' THEN 'wrong_code' ELSE 'not_found' END;
+        ELSIF parcel.service_point_id IS DISTINCT FROM device.point_id THEN
+            v_verdict := CASE WHEN parcel.service_point_id IS NULL THEN 'not_arrived' ELSE 'wrong_point' END;
+            SELECT json_build_object('point', p.name) INTO v_detail
+            FROM network_servicepoint p WHERE p.id = parcel.service_point_id;
+        ELSIF parcel.status = 'collected' THEN
+            v_verdict := 'already_collected';
+            SELECT json_build_object('at', parcel.collected_at, 'by', COALESCE(NULLIF(u.name, ''), d.name))
+            INTO v_detail
+            FROM pickup_handover h JOIN pickup_scan e ON e.id = h.scan_id JOIN network_device d ON d.id = e.device_id
+            LEFT JOIN network_user u ON u.id = e.clerk_id
+            WHERE h.parcel_id = parcel.id AND h.undone_by_id IS NULL;
+        ELSIF parcel.status NOT IN ('ready', 'expired') THEN
+            v_verdict := CASE parcel.status
+                WHEN 'refused' THEN 'returned' WHEN 'returned' THEN 'returned' WHEN 'cancelled' THEN 'cancelled'
+                WHEN 'damaged' THEN 'damaged' ELSE 'not_arrived' END;
+        ELSIF s.proof IN ('locked', 'paused') THEN
+            v_verdict := 'code_locked';
+            IF s.proof = 'paused' THEN
+                SELECT json_build_object('until', c.paused_until) INTO v_detail
+                FROM pickup_pickupcode c WHERE c.parcel_id = parcel.id AND c.paused_until > v_now;
+            END IF;
+        ELSIF s.proof = 'uncounted' THEN  -- it arrived just now: the code was not counted, so it is not compared
+            v_verdict := 'not_arrived';
+        ELSE
+            SELECT * INTO secret FROM pickup_pickupcode c WHERE c.parcel_id = parcel.id;
+            v_verdict := CASE
+                WHEN s.parcel_uuid <> parcel.uuid THEN 'wrong_code'
+                WHEN s.proof = 'qr' AND s.audience IS DISTINCT FROM device.point_id THEN 'code_revoked'
+                WHEN s.proof = 'qr' AND s.proof_hash = secret.token_hash THEN 'ok'
+                WHEN s.proof = 'code' AND s.proof_hash = secret.code_hash THEN 'ok'
+                WHEN s.proof = 'manual' THEN 'ok'
+                WHEN s.proof IN ('qr', 'code') AND EXISTS (
+                    SELECT FROM pickup_delegation d
+                    WHERE d.parcel_id = parcel.id AND d.revoked_at IS NULL AND v_now < d.expires_at
+                      AND s.proof_hash = CASE s.proof WHEN 'qr' THEN d.token_hash ELSE d.code_hash END) THEN 'ok'
+                WHEN s.proof = 'qr' THEN 'code_revoked'
+                ELSE 'wrong_code' END;
+            IF v_verdict = 'ok' AND (parcel.status = 'expired' OR parcel.hold_until < v_now) THEN
+                v_verdict := 'expired_but_here';
+            END IF;
+        END IF;
+
+        IF v_verdict = earlier.verdict THEN  -- nothing was mended
+            RETURN QUERY SELECT s.scan_id, earlier.answer, true, true;
+        ELSIF v_verdict NOT IN ('ok', 'expired_but_here') THEN
+            RETURN QUERY INSERT INTO pickup_scan AS e (
+                scan_id, device_id, clerk_id, service_point_id, kind, verdict, parcel_id, barcode, proof, told, shelf,
+                reason, event_at, request_hash, answer)
+            VALUES (s.scan_id, device.id, p_clerk_id, device.point_id, 'pickup', v_verdict, parcel.id, s.barcode, s.proof,
+                    s.told, '', '', s.event_at, s.request_hash, json_build_object('verdict', v_verdict, 'parcel', CASE
+                WHEN parcel.service_point_id = device.point_id AND device.refusal = '' THEN json_build_object(
+                    'barcode', parcel.barcode, 'status', parcel.status, 'hold_until', parcel.hold_until) END,
+                'shelf', NULL, 'waiting_here', 0, 'fee_minor', NULL,
+                'today_minor', CASE WHEN device.refusal = '' THEN v_earned END, 'detail', v_detail)::text)
+            RETURNING e.scan_id, e.answer, false, true;
+        ELSIF parcel.id = ANY (v_parcels) THEN
+            RAISE EXCEPTION 'parcel % is in one call twice', parcel.barcode;
+        ELSE
+            v_handover_id := nextval(pg_get_serial_sequence('pickup_handover', 'id'));
+            v_places := v_places || s.place;
+            v_verdicts := v_verdicts || v_verdict;
+            v_parcels := v_parcels || parcel.id;
+            v_persons := v_persons || parcel.person;
+            v_nths_of_person := v_nths_of_person || cardinality(array_positions(v_persons, parcel.person));
+            v_handovers := v_handovers || v_handover_id;
+            v_scans := v_scans || nextval(pg_get_serial_sequence('pickup_scan', 'id'));
+            IF s.proof <> 'manual' THEN  -- a release without a proof earns nothing until an admin approves it (R5)
+                v_charged := v_charged || v_handover_id;
+            END IF;
+            IF s.proof = 'code' THEN  -- the right code does not count against the shop's day
+                UPDATE pickup_wrongcodeday SET wrong = wrong - 1
+                WHERE service_point_id = device.point_id AND day = (v_now AT TIME ZONE p_time_zone)::date AND wrong > 0;
+            END IF;
+        END IF;
+    END LOOP;
+
+    IF v_parcels = '{}' THEN
         RETURN;
     END IF;
-
-    IF v_verdict NOT IN ('ok', 'expired_but_here') THEN
-        v_answer := json_build_object('verdict', v_verdict, 'parcel', CASE
-            WHEN parcel.service_point_id = p_point_id AND p_refusal = '' THEN json_build_object(
-                'barcode', parcel.barcode, 'status', parcel.status, 'hold_until', parcel.hold_until) END,
-            'shelf', NULL, 'waiting_here', 0, 'fee_minor', NULL,
-            'today_minor', CASE WHEN p_refusal = '' THEN earned_today(p_point_id, v_today, 0) END,
-            'detail', v_detail)::text;
-        INSERT INTO pickup_scan (scan_id, device_id, clerk_id, service_point_id, kind, verdict, parcel_id, barcode,
-                                 proof, told, shelf, reason, event_at, request_hash, answer)
-        VALUES (p_scan_id, p_device_id, p_clerk_id, p_point_id, 'pickup', v_verdict, parcel.id, p_barcode,
-                p_proof, p_told, '', '', p_event_at, p_request_hash, v_answer);
-        RETURN QUERY SELECT v_verdict, v_answer, false, true;
-        RETURN;
+    INSERT INTO pickup_handover (id, parcel_id, service_point_id, scan_id) OVERRIDING SYSTEM VALUE
+    SELECT made.id, made.parcel_id, device.point_id, made.scan_pk
+    FROM unnest(v_handovers, v_parcels, v_scans) made(id, parcel_id, scan_pk);
+    UPDATE pickup_parcel SET status = 'collected', collected_at = v_now WHERE id = ANY (v_parcels);
+    IF v_charged <> '{}' THEN
+        v_fee := charge_pickups(v_charged, v_now);
     END IF;
-
-    -- The scan carries its answer and never changes, so it is written last; its foreign keys are checked at the commit.
-    v_scan_pk := nextval(pg_get_serial_sequence('pickup_scan', 'id'));
-    INSERT INTO pickup_handover (parcel_id, service_point_id, scan_id) VALUES (parcel.id, p_point_id, v_scan_pk)
-    RETURNING id INTO v_handover_id;
-    UPDATE pickup_parcel SET status = 'collected', collected_at = v_now WHERE id = parcel.id;
-    -- A release without a proof earns nothing until an admin approves it (R5).
-    IF p_proof <> 'manual' THEN
-        v_fee := charge_pickup(v_handover_id, p_point_id, parcel.region_ids, v_now);
-    END IF;
-    v_answer := json_build_object('verdict', v_verdict, 'parcel', json_build_object(
-            'barcode', parcel.barcode, 'status', 'collected', 'hold_until', parcel.hold_until),
-        'shelf', parcel.shelf, 'waiting_here', waiting_here(parcel.id, p_point_id, parcel.person),
-        'fee_minor', v_fee, 'today_minor', earned_today(p_point_id, v_today, v_fee), 'detail', NULL)::text;
-    INSERT INTO pickup_scan (id, scan_id, device_id, clerk_id, service_point_id, kind, verdict, parcel_id, barcode,
-                             proof, told, shelf, reason, event_at, request_hash, answer)
+    -- A scan carries its answer and never changes, so it is written last; foreign keys to it are checked at the commit.
+    -- Each answer counts what came before it: the fees so far, and the parcels of this person that were still there.
+    RETURN QUERY INSERT INTO pickup_scan AS e (
+        id, scan_id, device_id, clerk_id, service_point_id, kind, verdict, parcel_id, barcode, proof, told, shelf, reason,
+        event_at, request_hash, answer)
     OVERRIDING SYSTEM VALUE
-    VALUES (v_scan_pk, p_scan_id, p_device_id, p_clerk_id, p_point_id, 'pickup', v_verdict, parcel.id, p_barcode,
-            p_proof, p_told, parcel.shelf, '', p_event_at, p_request_hash, v_answer);
-    IF p_proof = 'code' THEN  -- the right code does not count against the shop's day
-        UPDATE pickup_wrongcodeday SET wrong = wrong - 1
-        WHERE service_point_id = p_point_id AND day = (v_now AT TIME ZONE p_time_zone)::date AND wrong > 0;
-    END IF;
-    RETURN QUERY SELECT v_verdict, v_answer, false, true;
+    SELECT made.scan_pk, said.scan_id, device.id, p_clerk_id, device.point_id, 'pickup', made.verdict, p.id,
+           said.barcode, said.proof, said.told, p.shelf, '', said.event_at, said.request_hash,
+           json_build_object('verdict', made.verdict, 'parcel', json_build_object(
+                   'barcode', p.barcode, 'status', 'collected', 'hold_until', p.hold_until),
+               'shelf', p.shelf, 'waiting_here', CASE WHEN p.person IS NULL THEN 0 ELSE (
+                   SELECT COUNT(*) FROM pickup_parcel w
+                   WHERE w.service_point_id = device.point_id AND w.status IN ('ready', 'expired') AND w.person = p.person
+               ) + cardinality(array_positions(v_persons, p.person)) - made.nth_of_person END,
+               'fee_minor', v_fee, 'today_minor', v_earned + COALESCE(v_fee, 0) * made.nth, 'detail', NULL)::text
+    FROM unnest(v_places, v_verdicts, v_parcels, v_nths_of_person, v_scans) WITH ORDINALITY
+         AS made(place, verdict, parcel_id, nth_of_person, scan_pk, nth)
+    JOIN pickup_parcel p ON p.id = made.parcel_id JOIN scans_of(p_scans) said ON said.place = made.place
+    RETURNING e.scan_id, e.answer, false, true;
 END $$;
