@@ -35,7 +35,9 @@ def record_batch(scanner: Scanner, requests: Sequence[ScanRequest]) -> list[Answ
     Scans of parcels that have no other one in the batch go to the database together; the rest one by one. The answers
     are in the order of the requests. Raises UnknownScanner.
     """
-    distinct = {request.scan_id: request for request in reversed(requests)}
+    distinct: dict[UUID, ScanRequest] = {}
+    for request in requests:
+        distinct.setdefault(request.scan_id, request)
     parcel_of = _parcels_named(list(distinct.values()))
     scans_of = Counter(parcel_of.values())
     alone = [request for request in distinct.values() if scans_of[parcel_of[request.scan_id]] == 1]

@@ -230,7 +230,9 @@ def reshape_by_text(page: Page, code: str, name: str, ring: list[list[float]]) -
 
 def by_text(form: Locator, ring: list[list[float]]) -> None:
     form.get_by_text("Without drawing").click()
-    form.get_by_label("GeoJSON", exact=True).fill(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    text = form.get_by_label("GeoJSON", exact=True)
+    expect(text).not_to_be_empty()  # the border as it is now, written there a moment after the click
+    text.fill(json.dumps({"type": "Polygon", "coordinates": [ring]}))
     form.get_by_role("button", name="Save the border").click()
 
 

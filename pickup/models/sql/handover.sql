@@ -275,7 +275,7 @@ BEGIN
                 'today_minor', CASE WHEN device.refusal = '' THEN v_earned END, 'detail', v_detail)::text)
             RETURNING e.scan_id, e.answer, false, true;
         ELSIF parcel.id = ANY (v_parcels) THEN
-            RAISE EXCEPTION 'parcel % is in one call twice', parcel.barcode;
+            RAISE EXCEPTION 'parcel % is in one call twice', parcel.barcode USING ERRCODE = 'serialization_failure';
         ELSE
             v_handover_id := nextval(pg_get_serial_sequence('pickup_handover', 'id'));
             v_places := v_places || s.place;

@@ -36,6 +36,7 @@ export async function call(path, body) {
   }
   if (answer.status === 401) throw new Refused(401, { code: "unauthorized", message: words.signedOut });
   if (!answer.ok) throw new Refused(answer.status, data?.error);
+  if (data === null) throw new Refused(0, { code: "offline", message: words.offline }); // cut in the middle
   return data;
 }
 
