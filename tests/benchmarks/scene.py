@@ -27,7 +27,7 @@ def fresh_database() -> Iterator[None]:
     configured = connections["default"].settings_dict["NAME"]
     owner = {key: value for key, value in connection.get_connection_params().items() if key in ("host", "port", "user")}
     with psycopg.connect(dbname=configured, autocommit=True, **owner) as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {BENCH_DATABASE} WITH (FORCE)")
+        admin.execute(f"DROP DATABASE IF EXISTS {BENCH_DATABASE}")
         admin.execute(f"CREATE DATABASE {BENCH_DATABASE} TEMPLATE template1")
     switch(BENCH_DATABASE)
     try:
@@ -36,7 +36,7 @@ def fresh_database() -> Iterator[None]:
     finally:
         switch(configured)
         with psycopg.connect(dbname=configured, autocommit=True, **owner) as admin:
-            admin.execute(f"DROP DATABASE IF EXISTS {BENCH_DATABASE} WITH (FORCE)")
+            admin.execute(f"DROP DATABASE IF EXISTS {BENCH_DATABASE}")
 
 
 def switch(name: str) -> None:
