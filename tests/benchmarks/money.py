@@ -71,7 +71,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def measure() -> list[tuple[str, float, float]]:
     pickups = fill()
-    charged = timed(lambda: charge())
+    charged = timed(charge)
     done = Posting.objects.count()
     bare = timed(lambda: scene.run(BARE_POSTINGS, last_charged()))
     count = Posting.objects.count()

@@ -197,7 +197,6 @@ BEGIN
     -- Whoever changes appointments or tariffs waits for these pickups, or these for them: the rules of their moment are paid.
     PERFORM pg_advisory_xact_lock_shared(hashtext('fee rules'));
     v_now := clock_timestamp();
-    v_earned := earned_since(device.point_id, date_trunc('day', v_now, p_time_zone));
 
     FOR s IN SELECT * FROM scans_of(p_scans) LOOP
         v_detail := NULL;
@@ -214,6 +213,7 @@ BEGIN
             RETURN QUERY SELECT s.scan_id, earlier.answer, true, earlier.request_hash = s.request_hash;
             CONTINUE;
         END IF;
+        v_earned := COALESCE(v_earned, earned_since(device.point_id, date_trunc('day', v_now, p_time_zone)));
 
         IF device.refusal <> '' THEN
             v_verdict := device.refusal;
