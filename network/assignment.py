@@ -310,7 +310,8 @@ def assign(
     """
     choices: dict[int, Choice] = {}
     open_demands = list(demands)
-    farthest_reach_m = ServicePoint.objects.aggregate(most=Max("reach_m"))["most"] or 0
+    active = ServicePoint.objects.filter(status=ServicePoint.Status.ACTIVE)
+    farthest_reach_m = active.aggregate(most=Max("reach_m"))["most"] or 0
     if trial is not None and trial.point is not None:
         farthest_reach_m = max(farthest_reach_m, trial.point.reach_m)
     rules = rules_of({region for demand in demands for region in demand.chain})

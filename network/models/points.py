@@ -68,7 +68,8 @@ class ServicePoint(models.Model):
             GistIndex(name="point_active_location", fields=["location"], condition=Q(status="active")),
             # The map shows the others too. They are few, so that this index stays small.
             GistIndex(name="point_other_location", fields=["location"], condition=~Q(status="active")),
-            models.Index(name="point_region", fields=["region"]),
+            # The farthest reach bounds every search.
+            models.Index(name="point_active_reach", fields=["reach_m"], condition=Q(status="active")),
         ]
         constraints = [
             models.CheckConstraint(name="point_capacity_not_negative", condition=Q(capacity__gte=0)),
