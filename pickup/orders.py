@@ -532,7 +532,7 @@ ASKED = """
     JOIN network_address a ON a.id = o.address_id
     CROSS JOIN LATERAL (SELECT count(*) AS number, COALESCE(max(size), 1) AS largest FROM pickup_parcel
                         WHERE order_id = o.id AND status = 'expected') p
-    WHERE o.status = 'located' AND o.id = ANY ({ids}) ORDER BY o.id
+    WHERE o.status = 'located' AND o.id = ANY ({ids})
 """
 
 
