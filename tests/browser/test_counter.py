@@ -714,6 +714,26 @@ def test_a_scan_that_the_network_cannot_read_is_kept_to_look_at(
     expect(page.locator("#looks")).to_be_hidden()
 
 
+def test_a_button_that_is_drawn_anew_under_a_finger_is_pressed(
+    open_counter: Callable[..., Page], point: ServicePoint
+) -> None:
+    page = open_counter()
+    page.evaluate("document.getElementById('shelf').removeAttribute('maxlength')")
+    mode(page, "Scan in")
+    page.get_by_role("textbox", name="Shelf").fill("S" * 21)
+    page.get_by_role("textbox", name="Shelf").press("Enter")
+    wedge(page, make_parcel(point).barcode)
+    expect(page.locator("#looks")).to_have_text("1 scan needs a look")
+    page.locator("#state").click()
+    page.get_by_role("button", name="Seen").hover()
+    page.mouse.down()
+    page.evaluate("document.getElementById('who').textContent = 'not drawn anew'")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.locator("#who")).not_to_have_text("not drawn anew")
+    page.mouse.up()
+    expect(page.locator("#looks")).to_be_hidden()
+
+
 FULL_DISK = """
 const add = IDBObjectStore.prototype.put;
 IDBObjectStore.prototype.put = function (...values) {

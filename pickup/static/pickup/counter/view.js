@@ -156,16 +156,25 @@ export function showDone(done) {
   }
 }
 
+// Rows that say the same stay where they are: a button that is replaced under a finger is not pressed.
+function setRows(box, rows) {
+  const made = box.cloneNode(false);
+  made.append(...rows);
+  if (made.innerHTML !== box.innerHTML) {
+    box.replaceChildren(...rows);
+  }
+}
+
 export function showUndo(parcels, onUndo) {
-  byId("undo-rows").replaceChildren(...(parcels.length ? parcels.map((parcel) => rowOf("",
+  setRows(byId("undo-rows"), parcels.length ? parcels.map((parcel) => rowOf("",
     element("button", { type: "button", class: "wide", "data-undo": parcel.barcode, onclick: () => onUndo(parcel.barcode) },
       icon("back", "small-sign"), element("span", { class: "barcode" }, text("undo_button", { barcode: parcel.barcode })),
       element("span", { class: "quiet" }, [whose(parcel), parcel.shelf, clock(Date.parse(parcel.at))].filter(Boolean).join(" · ")))))
-    : [rowOf("quiet", text("undo_none"))]));
+    : [rowOf("quiet", text("undo_none"))]);
 }
 
 export function showQueue(records) {
-  byId("queue-rows").replaceChildren(...records.slice(0, 50).map(({ scan, barcode, told, refusal }) => rowOf("",
+  setRows(byId("queue-rows"), records.slice(0, 50).map(({ scan, barcode, told, refusal }) => rowOf("",
     element("span", { class: "barcode" }, scan.barcode ?? barcode ?? "QR"),
     element("span", { class: "quiet" },
       [words.modes[scan.kind], clock(Date.parse(scan.event_at), { day: true }), told && words.verdicts[told], refusal && text("answered", { words: words.verdicts[refusal] })].filter(Boolean).join(" · ")))));
@@ -178,8 +187,8 @@ export function showLooks(unfinished, conflicts, { onConfirm, onSeen, buttons })
     element("span", { class: "quiet" }, `${words.modes[scan.kind]} · ${clock(Date.parse(scan.event_at), { day: true })}`),
     element("span", {}, text("unfinished")),
     element("span", { class: "line" },
-      element("button", { type: "button", onclick: () => onConfirm(id, true) }, buttons.happened),
-      element("button", { type: "button", onclick: () => onConfirm(id, false) }, buttons.nothing))));
+      element("button", { type: "button", "data-scan": id, onclick: () => onConfirm(id, true) }, buttons.happened),
+      element("button", { type: "button", "data-scan": id, onclick: () => onConfirm(id, false) }, buttons.nothing))));
   const found = conflicts.map((look) => rowOf("look",
     element("span", { class: "barcode" }, look.barcode || "QR"),
     element("span", { class: "quiet" }, [words.modes[look.kind], clock(Date.parse(look.event_at), { day: true }), look.device && text("device", { device: look.device }), look.by].filter(Boolean).join(" · ")),
@@ -187,6 +196,6 @@ export function showLooks(unfinished, conflicts, { onConfirm, onSeen, buttons })
     element("strong", {}, look.error ? text("malformed", { words: look.error }) : text("answered", { words: look.words ?? words.verdicts[look.verdict] ?? "" })),
     look.detail?.at ? element("span", {}, text(look.detail.by ? "handed_over_by" : "handed_over_at", {
       at: clock(Date.parse(look.detail.at), { day: true }), by: look.detail.by })) : null,
-    element("button", { type: "button", onclick: () => onSeen(look) }, buttons.seen)));
-  byId("looks-rows").replaceChildren(...asks, ...found);
+    element("button", { type: "button", "data-scan": look.scan_id, onclick: () => onSeen(look) }, buttons.seen)));
+  setRows(byId("looks-rows"), [...asks, ...found]);
 }
