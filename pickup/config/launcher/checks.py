@@ -24,8 +24,9 @@ def module(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
-# As many workers as cores, each with a database of its own; a file's tests stay together for what they share.
-PARALLEL = ("--numprocesses=auto", "--dist=loadfile")
+# As many workers as cores, each with a database of its own. Each has tests that follow each other, for what a file's
+# tests share; whoever is done takes half of what another one has left.
+PARALLEL = ("--numprocesses=auto", "--dist=worksteal")
 PYTEST = Check("pytest", module("pytest"))
 CHECKS = (
     Check("ruff format --check .", module("ruff", "format", "--check", ".")),
