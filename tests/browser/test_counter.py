@@ -696,15 +696,20 @@ def test_a_server_in_trouble_keeps_the_scan_waiting(
     assert Parcel.objects.get(pk=parcel.pk).status == "ready"
 
 
-def test_a_scan_that_the_network_cannot_read_is_kept_to_look_at(
-    open_counter: Callable[..., Page], point: ServicePoint
-) -> None:
-    page = open_counter()
+def scan_what_the_network_cannot_read(page: Page, point: ServicePoint) -> None:
+    """An arrival on a shelf whose name is too long."""
     page.evaluate("document.getElementById('shelf').removeAttribute('maxlength')")
     mode(page, "Scan in")
     page.get_by_role("textbox", name="Shelf").fill("S" * 21)
     page.get_by_role("textbox", name="Shelf").press("Enter")
     wedge(page, make_parcel(point).barcode)
+
+
+def test_a_scan_that_the_network_cannot_read_is_kept_to_look_at(
+    open_counter: Callable[..., Page], point: ServicePoint
+) -> None:
+    page = open_counter()
+    scan_what_the_network_cannot_read(page, point)
     expect(page.get_by_role("status")).to_contain_text("could not take this scan")
     expect(page.locator("#looks")).to_have_text("1 scan needs a look")
     page.reload()
@@ -718,11 +723,7 @@ def test_a_button_that_is_drawn_anew_under_a_finger_is_pressed(
     open_counter: Callable[..., Page], point: ServicePoint
 ) -> None:
     page = open_counter()
-    page.evaluate("document.getElementById('shelf').removeAttribute('maxlength')")
-    mode(page, "Scan in")
-    page.get_by_role("textbox", name="Shelf").fill("S" * 21)
-    page.get_by_role("textbox", name="Shelf").press("Enter")
-    wedge(page, make_parcel(point).barcode)
+    scan_what_the_network_cannot_read(page, point)
     expect(page.locator("#looks")).to_have_text("1 scan needs a look")
     page.locator("#state").click()
     page.get_by_role("button", name="Seen").hover()
